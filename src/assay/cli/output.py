@@ -1,0 +1,37 @@
+"""Results on stdout: lines, or one JSON document with keys in a fixed order."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from assay.errors import BadInput
+
+
+def as_json(value: Any) -> None:
+    """One JSON document, indented, its keys as the structs order them."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    sys.stdout.write(text.decode() + "\n")
+
+
+def lines(texts: Iterable[str]) -> None:
+    """Each text on a line of its own."""
+    for text in texts:
+        sys.stdout.write(text + "\n")
+
+
+def write(path: Path, text: str | bytes) -> None:
+    """Write a result file whole.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written", why=str(error), remedy="give another path") from error

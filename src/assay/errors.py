@@ -1,0 +1,139 @@
+"""Every error that Assay raises on purpose, in one tree.
+
+AssayError                    exit 2
+├── BadInput                  a file, a flag or a value that cannot be used
+│   ├── BadPrompts            prompts.json
+│   ├── BadRegistry           models.json
+│   ├── BadPolicy             policy.toml
+│   ├── BadConfig             assay.toml, config.toml, an environment variable
+│   ├── BadRatings            a filled ratings file
+│   └── UnknownModel          no such alias, path or variant
+├── EngineError               exit 3
+│   ├── EngineUnavailable     not installed, or cannot run here
+│   ├── EngineStartFailed     the process did not become ready
+│   └── EngineDied            it was there and is gone
+├── NothingMeasured           exit 3; every candidate failed
+├── SelfTestFailed            exit 1; the instrument is worse than it may be
+├── GateFailed                exit 1; a check said no
+├── MissingExtra              exit 2; an optional dependency is not installed
+└── RunError                  exit 2
+    ├── RunNotFound
+    ├── RunDamaged
+    ├── RunTooNew             written by a newer Assay
+    ├── RunInUse              another process writes it
+    └── RunsUnlike            unlike machines or workloads
+"""
+
+from __future__ import annotations
+
+
+class AssayError(Exception):
+    """What happened, why where that is known, and the command or change that helps."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, why: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.why = why
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.why:
+            parts.append(f"  why: {self.why}")
+        if self.remedy:
+            parts.append(f"  try: {self.remedy}")
+        return "\n".join(parts)
+
+
+class BadInput(AssayError):
+    """A file, a flag or a value that cannot be used."""
+
+
+class BadPrompts(BadInput):
+    """A prompt set that cannot be read."""
+
+
+class BadRegistry(BadInput):
+    """A models.json that cannot be read."""
+
+
+class BadPolicy(BadInput):
+    """A policy.toml that cannot be read."""
+
+
+class BadConfig(BadInput):
+    """A setting that cannot be used."""
+
+
+class BadRatings(BadInput):
+    """A ratings file that cannot be read back."""
+
+
+class UnknownModel(BadInput):
+    """No such alias, path or variant."""
+
+
+class EngineError(AssayError):
+    """An engine could not do its work."""
+
+    exit_code = 3
+
+
+class EngineUnavailable(EngineError):
+    """The engine is not installed or cannot run here."""
+
+
+class EngineStartFailed(EngineError):
+    """The engine's process did not become ready."""
+
+
+class EngineDied(EngineError):
+    """The engine's process is gone."""
+
+
+class NothingMeasured(AssayError):
+    """Every candidate failed."""
+
+    exit_code = 3
+
+
+class SelfTestFailed(AssayError):
+    """The instrument's own error is larger than it may be."""
+
+    exit_code = 1
+
+
+class GateFailed(AssayError):
+    """A check or gate said no."""
+
+    exit_code = 1
+
+
+class MissingExtra(AssayError):
+    """An optional dependency is not installed; the remedy names the extra."""
+
+
+class RunError(AssayError):
+    """A run on disk cannot be used as asked."""
+
+
+class RunNotFound(RunError):
+    """No run of that name or id."""
+
+
+class RunDamaged(RunError):
+    """A run's files cannot be read."""
+
+
+class RunTooNew(RunError):
+    """Written by a newer Assay than this one."""
+
+
+class RunInUse(RunError):
+    """Another process is writing this run."""
+
+
+class RunsUnlike(RunError):
+    """Runs on unlike machines or workloads were asked to be compared."""

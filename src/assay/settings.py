@@ -1,0 +1,253 @@
+"""What the user has set, resolved once and passed down: flag > environment > project file > user file > default.
+
+In: flags, the environment, the working folder. Out: one frozen ``Settings`` and, for each value, where it came from.
+Every setting is one row of ``SETTINGS``: its key in the files, the environment variables that set it, its parser.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.errors import BadConfig
+
+PROJECT_FILE = "assay.toml"
+USER_FILE = "config.toml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every value that shapes a command and does not come from its own flags alone."""
+
+    home: Path
+    models: tuple[str, ...] = ()
+    prompts: Path | None = None
+    prompt: str | None = None
+    rounds: int = 3
+    warmup: int = 1
+    concurrency: tuple[int, ...] = (1,)
+    max_tokens: int = 256
+    temperature: float = 0.0
+    stream: bool = True
+    seed: int = 0
+    timeout_s: float = 120.0
+    retries: int = 0
+    endpoint: str | None = None
+    policy: Path | None = None
+    threads: int | None = None
+    context_length: int | None = None
+    sources: tuple[tuple[str, str], ...] = ()
+    """Where each value that is not a default came from."""
+
+    @property
+    def runs(self) -> Path:
+        """Folder that holds one folder per run."""
+        return self.home / "runs"
+
+    @property
+    def models_home(self) -> Path:
+        """Folder for what Assay keeps about models, such as the cache of file hashes."""
+        return self.home / "models"
+
+
+def _count(least: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        if isinstance(value, bool):
+            raise ValueError
+        number = int(str(value).strip())
+        if number < least:
+            raise ValueError
+        return number
+
+    parse.__doc__ = f"a whole number, {least} or more"
+    return parse
+
+
+def _seconds(value: Any) -> float:
+    """a number of seconds above 0"""
+    number = float(value)
+    if not 0 < number < float("inf"):
+        raise ValueError
+    return number
+
+
+def _temperature(value: Any) -> float:
+    """a number from 0 to 2"""
+    number = float(value)
+    if not 0 <= number <= 2:
+        raise ValueError
+    return number
+
+
+def _switch(value: Any) -> bool:
+    """true or false (1, 0, yes, no, on, off)"""
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off", ""}:
+        return False
+    raise ValueError
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    """a list of names, or names with commas between them"""
+    parts = value.split(",") if isinstance(value, str) else list(value)
+    return tuple(part.strip() for part in map(str, parts) if part.strip())
+
+
+def _levels(value: Any) -> tuple[int, ...]:
+    """a number of requests at once, or several with commas between them, each 1 or more"""
+    parts = value if isinstance(value, list | tuple) else str(value).split(",")
+    levels = tuple(dict.fromkeys(_count(1)(part) for part in parts))
+    if not levels:
+        raise ValueError
+    return levels
+
+
+def _path(value: Any) -> Path:
+    """a path"""
+    return Path(str(value)).expanduser()
+
+
+def _text(value: Any) -> str:
+    """a text"""
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its field, the table and key in the files, its environment variables, how a value is read."""
+
+    field: str
+    key: str
+    env: tuple[str, ...]
+    parse: Callable[[Any], Any]
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("models", "bench.models", ("BENCH_MODELS",), _words),
+    Setting("prompts", "bench.prompts", (), _path),
+    Setting("prompt", "bench.prompt", ("BENCH_PROMPT",), _text),
+    Setting("rounds", "bench.rounds", ("BENCH_ROUNDS",), _count(1)),
+    Setting("warmup", "bench.warmup", (), _count(0)),
+    Setting("concurrency", "bench.concurrency", (), _levels),
+    Setting("max_tokens", "bench.max_tokens", ("BENCH_MAX_TOKENS",), _count(1)),
+    Setting("temperature", "bench.temperature", ("BENCH_TEMPERATURE",), _temperature),
+    Setting("stream", "bench.stream", ("BENCH_STREAM",), _switch),
+    Setting("seed", "bench.seed", (), _count(0)),
+    Setting("timeout_s", "bench.timeout", (), _seconds),
+    Setting("retries", "bench.retries", (), _count(0)),
+    Setting("endpoint", "bench.endpoint", ("FOUNDRY_LOCAL_ENDPOINT", "OPENAI_BASE_URL"), _text),
+    Setting("policy", "choose.policy", (), _path),
+    Setting("threads", "engine.threads", (), _count(1)),
+    Setting("context_length", "engine.context_length", (), _count(1)),
+)
+
+
+def resolve(flags: Mapping[str, Any], env: Mapping[str, str], folder: Path) -> Settings:
+    """Settings from ``flags`` (fields of ``Settings``; None: not given), ``env`` and the files around ``folder``.
+
+    Raises:
+        BadConfig: a value that cannot be used, naming where it stands and what would do.
+    """
+    user_home, home_source = _home(flags, env)
+    project = _find_project(folder)
+    files = [(path, _read(path)) for path in (project, user_home / USER_FILE) if path is not None and path.is_file()]
+    for path, table in files:
+        _refuse_unknown(path, table)
+    values: dict[str, Any] = {}
+    sources: list[tuple[str, str]] = [("home", home_source)]
+    for setting in SETTINGS:
+        for value, source, base in _candidates(setting, flags, env, files):
+            parsed = _parse(setting, value, source)
+            if isinstance(parsed, Path) and base is not None and not parsed.is_absolute():
+                parsed = base / parsed
+            values[setting.field] = parsed
+            sources.append((setting.field, source))
+            break
+    return Settings(home=user_home, sources=tuple(sources), **values)
+
+
+def api_key(env: Mapping[str, str]) -> str | None:
+    """The key for ``--endpoint``, from the environment only, so that it is in no process list and no file."""
+    return env.get("OPENAI_API_KEY") or env.get("API_KEY") or None
+
+
+def default_home(env: Mapping[str, str], platform: str = sys.platform) -> Path:
+    """The platform's data folder for Assay."""
+    if platform == "win32":
+        return Path(env.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "assay"
+    if platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "assay"
+    return Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "assay"
+
+
+def _home(flags: Mapping[str, Any], env: Mapping[str, str]) -> tuple[Path, str]:
+    if flags.get("home"):
+        return _path(flags["home"]).absolute(), "--home"
+    if env.get("ASSAY_HOME"):
+        return _path(env["ASSAY_HOME"]).absolute(), "ASSAY_HOME"
+    return default_home(env), "default"
+
+
+def _find_project(folder: Path) -> Path | None:
+    return next((at / PROJECT_FILE for at in (folder, *folder.parents) if (at / PROJECT_FILE).is_file()), None)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConfig(
+            f"{path} cannot be read", why=str(error), remedy="mend the file's rights or encoding"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfig(
+            f"{path} is not valid TOML", why=str(error), remedy=f"mend the line it names in {path}"
+        ) from error
+
+
+def _refuse_unknown(path: Path, table: Mapping[str, Any]) -> None:
+    known = {setting.key for setting in SETTINGS}
+    for head, body in table.items():
+        keys = [f"{head}.{key}" for key in body] if isinstance(body, dict) else [head]
+        for key in keys:
+            if key not in known:
+                raise BadConfig(
+                    f"{path} sets {key}, which is no setting", remedy="use one of " + ", ".join(sorted(known))
+                )
+
+
+def _candidates(
+    setting: Setting, flags: Mapping[str, Any], env: Mapping[str, str], files: list[tuple[Path, dict[str, Any]]]
+) -> list[tuple[Any, str, Path | None]]:
+    found: list[tuple[Any, str, Path | None]] = []
+    if flags.get(setting.field) is not None:
+        found.append((flags[setting.field], "--" + setting.field.removesuffix("_s").replace("_", "-"), None))
+    found += [(env[name], name, None) for name in setting.env if env.get(name)]
+    head, _, key = setting.key.partition(".")
+    found += [(table[head][key], str(path), path.parent) for path, table in files if key in table.get(head, {})]
+    return found
+
+
+def _parse(setting: Setting, value: Any, source: str) -> Any:
+    try:
+        return setting.parse(value)
+    except (TypeError, ValueError) as error:
+        shown = json.dumps(value, default=str)
+        raise BadConfig(
+            f"{setting.key} cannot be {shown}", why=f"set by {source}", remedy=f"give {setting.parse.__doc__}"
+        ) from error
+
+
+def environment() -> Mapping[str, str]:
+    """The process's environment; the one place that reads it."""
+    return dict(os.environ)

@@ -1,0 +1,52 @@
+"""The nouns of Assay: frozen data that every stage passes on, and the figures that one request yields.
+
+Imports nothing of ours. Durations in raw records are integer nanoseconds of the monotonic clock; figures are in
+seconds, bytes and tokens per second. Unknown is ``None``, never zero.
+"""
+
+from __future__ import annotations
+
+from assay.types.decision import Choice, Figure, Limit, Policy, Summary, Verdict
+from assay.types.progress import Reporter, Silent
+from assay.types.run import SCHEMA_VERSION, Candidate, Gpu, Lag, Machine, RunData, RunRecord, SelfTest
+from assay.types.sample import NS, Phase, Reading, RequestError, Sample, Score, TokenSource
+from assay.types.variant import Availability, Endpoint, Engine, EngineOptions, EngineStatus, File, Format, Variant
+from assay.types.workload import Decoding, Expect, Prompt, Workload
+
+__all__ = [
+    "NS",
+    "SCHEMA_VERSION",
+    "Availability",
+    "Candidate",
+    "Choice",
+    "Decoding",
+    "Endpoint",
+    "Engine",
+    "EngineOptions",
+    "EngineStatus",
+    "Expect",
+    "Figure",
+    "File",
+    "Format",
+    "Gpu",
+    "Lag",
+    "Limit",
+    "Machine",
+    "Phase",
+    "Policy",
+    "Prompt",
+    "Reading",
+    "Reporter",
+    "RequestError",
+    "RunData",
+    "RunRecord",
+    "Sample",
+    "Score",
+    "SelfTest",
+    "Silent",
+    "Summary",
+    "TokenSource",
+    "Variant",
+    "Verdict",
+    "Workload",
+]
