@@ -7,7 +7,6 @@ Every setting is one row of ``SETTINGS``: its key in the files, the environment 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
@@ -246,8 +245,3 @@ def _parse(setting: Setting, value: Any, source: str) -> Any:
         raise BadConfig(
             f"{setting.key} cannot be {shown}", why=f"set by {source}", remedy=f"give {setting.parse.__doc__}"
         ) from error
-
-
-def environment() -> Mapping[str, str]:
-    """The process's environment; the one place that reads it."""
-    return dict(os.environ)

@@ -22,10 +22,15 @@ def workload(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--temperature", metavar="T", help="0 picks the likeliest token (BENCH_TEMPERATURE; default 0)")
     group.add_argument("--top-p", type=float, metavar="P", help="sample from the likeliest tokens up to this share")
     group.add_argument("--top-k", type=int, metavar="K", help="sample from this many likeliest tokens")
-    group.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end an answer here; may be repeated")
+    group.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="end an answer here; may be repeated"
+    )
     group.add_argument("--seed", metavar="N", help="order of the requests, and of sampling (default 0)")
     group.add_argument(
-        "--stream", action=argparse.BooleanOptionalAction, default=None, help="answers in pieces (BENCH_STREAM; default on)"
+        "--stream",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="answers in pieces (BENCH_STREAM; default on)",
     )
     group.add_argument("--timeout", dest="timeout_s", metavar="S", help="longest time for one answer (default 120)")
     group.add_argument("--retries", metavar="N", help="tries after a failed request, each recorded (default 0)")
@@ -34,9 +39,15 @@ def workload(parser: argparse.ArgumentParser) -> None:
 def engine(parser: argparse.ArgumentParser) -> None:
     """Flags that say on what models run."""
     group = parser.add_argument_group("on what")
-    group.add_argument("--engine", action="append", default=[], metavar="NAME", help="run on this engine; may be repeated")
-    group.add_argument("--endpoint", metavar="URL", help="measure a server that is already there (any OpenAI-compatible)")
-    group.add_argument("--config", type=Path, metavar="FILE", help="models.json: the models, and prompts if it names them")
+    group.add_argument(
+        "--engine", action="append", default=[], metavar="NAME", help="run on this engine; may be repeated"
+    )
+    group.add_argument(
+        "--endpoint", metavar="URL", help="measure a server that is already there (any OpenAI-compatible)"
+    )
+    group.add_argument(
+        "--config", type=Path, metavar="FILE", help="models.json: the models, and prompts if it names them"
+    )
     group.add_argument("--adapter", metavar="MODULE:CLASS", help="run your own model through a CustomModelAdapter")
     group.add_argument("--weights", type=Path, metavar="PATH", help="what the adapter loads")
     group.add_argument("--threads", metavar="N", help="threads of an engine (default: the engine's choice)")
@@ -49,14 +60,14 @@ def engine(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def policy(parser: argparse.ArgumentParser) -> None:
+def policy(parser: argparse._ActionsContainer) -> None:
     """The flag that says what a good model is."""
     parser.add_argument("--policy", type=Path, metavar="FILE", help="policy.toml: limits, objective, confidence")
 
 
 WORKLOAD = (
-    "prompts", "prompt", "rounds", "warmup", "concurrency", "max_tokens", "temperature", "top_p", "top_k", "stop", "seed",
-    "stream", "timeout_s", "retries",
+    "prompts", "prompt", "rounds", "warmup", "concurrency", "max_tokens", "temperature", "top_p", "top_k", "stop",
+    "seed", "stream", "timeout_s", "retries",
 )  # fmt: skip
 ENGINE = ("engine", "endpoint", "config", "adapter", "weights", "threads", "context_length", "interleave")
 

@@ -46,6 +46,8 @@ class Sample(Struct, frozen=True, kw_only=True):
     chunk_chars: tuple[int, ...] = ()
     first_chunk_tokens: int | None = None
     """Tokens in the first text chunk, where the server's own counts or one-token chunks tell."""
+    text_tokens: int | None = None
+    """Output tokens that had come with the last text chunk, where known: an end token that is counted comes after it."""
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
@@ -84,11 +86,13 @@ class Sample(Struct, frozen=True, kw_only=True):
     def tpot(self) -> float | None:
         """Seconds per output token after the first chunk: (t_last - t_first) / (output_tokens - first chunk's tokens).
 
-        ``t_last`` is the arrival of the last *text* chunk, so a late finish event adds nothing.
+        ``t_last`` is the arrival of the last *text* chunk, so a late finish event adds nothing; nor do tokens that came
+        after it, where ``text_tokens`` tells (an end token makes an answer of four tokens look a third faster).
         """
-        if len(self.chunk_ns) < 2 or self.output_tokens is None or self.first_chunk_tokens is None:
+        tokens = self.output_tokens if self.text_tokens is None else self.text_tokens
+        if len(self.chunk_ns) < 2 or tokens is None or self.first_chunk_tokens is None:
             return None
-        rest = self.output_tokens - self.first_chunk_tokens
+        rest = tokens - self.first_chunk_tokens
         return (self.chunk_ns[-1] - self.chunk_ns[0]) / NS / rest if rest > 0 else None
 
     @property

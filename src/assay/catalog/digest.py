@@ -1,0 +1,88 @@
+"""SHA-256 of a variant's files, computed once for each state of a file.
+
+The cache is one JSON file: path -> [size, modification time in ns, digest]. A damaged cache is an empty one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from assay.errors import BadInput
+from assay.types import File, Reporter, Silent, Variant
+
+SLOW = 1 << 28
+"""From this size on, hashing takes long enough to tell of it."""
+
+
+def folder_of(variant: Variant) -> Path | None:
+    """The folder that the paths of the variant's files start from; None where nothing lies on this machine."""
+    if variant.path is None:
+        return None
+    entry = Path(variant.path)
+    return entry if entry.is_dir() else entry.parent
+
+
+def with_digests(variant: Variant, cache: Path | None = None, reporter: Reporter | None = None) -> Variant:
+    """The variant with the size and SHA-256 of each of its files; what is known already is kept.
+
+    ``cache`` is the file that remembers digests, made where it is missing.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    folder = folder_of(variant)
+    if folder is None or all(file.sha256 for file in variant.files):
+        return variant
+    known = _load(cache)
+    before = dict(known)
+    files = [file if file.sha256 else _hashed(folder, file, known, reporter or Silent()) for file in variant.files]
+    if cache is not None and known != before:
+        _save(cache, {**_load(cache), **known})
+    return structs.replace(variant, files=tuple(files))
+
+
+def _hashed(folder: Path, file: File, known: dict[str, list[Any]], reporter: Reporter) -> File:
+    path = folder / file.path
+    try:
+        state = path.stat()
+        key = str(path.resolve())
+        remembered = known.get(key, [])
+        if remembered[:2] == [state.st_size, state.st_mtime_ns] and len(remembered) == 3:
+            return File(path=file.path, size=state.st_size, sha256=str(remembered[2]))
+        if state.st_size >= SLOW:
+            reporter.stage(f"Hashing {path.name}")
+        with path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read", why=error.strerror or str(error), remedy="check the path") from error
+    known[key] = [state.st_size, state.st_mtime_ns, digest]
+    return File(path=file.path, size=state.st_size, sha256=digest)
+
+
+def _load(cache: Path | None) -> dict[str, list[Any]]:
+    if cache is None:
+        return {}
+    try:
+        content = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {k: v for k, v in content.items() if isinstance(v, list)} if isinstance(content, dict) else {}
+
+
+def _save(cache: Path, known: dict[str, list[Any]]) -> None:
+    """Whole or not at all; a cache that cannot be written costs time, and nothing else."""
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=cache.parent, prefix=cache.name)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(known, file, indent=1, sort_keys=True)
+        Path(name).replace(cache)
+    except OSError:
+        return

@@ -1,0 +1,145 @@
+"""Models that lie on this machine: a GGUF file, a folder of them, a folder of ONNX Runtime GenAI."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from assay.catalog.gguf_header import read_gguf_header
+from assay.catalog.onnx_folder import is_onnx_folder, read_onnx_folder
+from assay.errors import BadInput, UnknownModel
+from assay.types import File, Variant
+
+SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})$")
+NO_LANGUAGE_MODELS = frozenset({"clip", "mmproj"})
+"""Architectures of the projectors that lie beside a language model and are no model by themselves."""
+WHAT_IS_READ = "a .gguf file, a folder of .gguf files, or a folder with genai_config.json"
+
+
+def expanded(text: str) -> Path:
+    """``~`` made a home folder; a name after it that nobody has stays as it is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
+def variants_at(path: Path, alias: str | None = None) -> list[Variant]:
+    """Every variant at ``path``, ordered by file name; hashes are not computed here.
+
+    ``alias`` names them; without it the file or folder does.
+
+    Raises:
+        UnknownModel: nothing is there, or nothing that is read. BadInput: a file is broken.
+    """
+    try:
+        if path.is_file():
+            if path.suffix.lower() != ".gguf":
+                raise UnknownModel(f"{path} is not a model that can be run", why=f"what is read: {WHAT_IS_READ}")
+            return [_gguf(path, alias)]
+        if is_onnx_folder(path):
+            return [_onnx(path, alias)]
+        if path.is_dir():
+            return _folder(path, alias)
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise UnknownModel(f"{path!s:.200} cannot be read", why=why, remedy="check the path and its rights") from error
+    raise UnknownModel(f"there is nothing at {path}", remedy=f"give {WHAT_IS_READ}")
+
+
+def _folder(folder: Path, alias: str | None) -> list[Variant]:
+    entries = []
+    for file in sorted(folder.iterdir()):
+        shard = SHARD.match(file.stem)
+        if file.is_file() and file.suffix.lower() == ".gguf" and (not shard or int(shard["number"]) == 1):
+            entries.append(file)
+    variants = [_gguf(file, alias) for file in entries if not _is_projector(file)]
+    if variants:
+        return variants
+    below = [sub.name for sub in sorted(folder.iterdir()) if is_onnx_folder(sub) or any(sub.glob("*.gguf"))]
+    raise UnknownModel(
+        f"{folder} holds no model",
+        why=f"what is read: {WHAT_IS_READ}",
+        remedy=f"name a folder below it: {', '.join(below[:8])}" if below else None,
+    )
+
+
+def _is_projector(file: Path) -> bool:
+    return read_gguf_header(file).architecture in NO_LANGUAGE_MODELS
+
+
+def _gguf(path: Path, alias: str | None) -> Variant:
+    header = read_gguf_header(path)
+    if header.architecture in NO_LANGUAGE_MODELS:
+        raise BadInput(
+            f"{path} is no language model",
+            why=f"its architecture is {header.architecture}, the part of one that reads pictures",
+            remedy="name the language model's own file",
+        )
+    shards = _shards(path, header.shards)
+    headers = [header, *(read_gguf_header(shard) for shard in shards[1:])]
+    counts = [shard.parameters for shard in headers if shard.parameters]
+    if not counts:
+        raise BadInput(f"{path} holds no weights", why="it describes a vocabulary only", remedy="name a model's file")
+    quantisation = header.quantisation and header.quantisation.lower()
+    name = alias or _without_quantisation(SHARD.sub(r"\g<stem>", path.stem), quantisation)
+    return Variant(
+        id=f"{name}:{quantisation}" if quantisation else name,
+        alias=name,
+        format="gguf",
+        source=path.name,
+        quantisation=quantisation,
+        path=str(shards[0].absolute()),
+        files=tuple(File(path=shard.name, size=shard.stat().st_size) for shard in shards),
+        parameters=sum(counts),
+        context_length=header.context_length,
+        licence=header.licence,
+        capabilities=("chat",) if header.chat_template else (),
+    )
+
+
+def _shards(path: Path, count: int) -> list[Path]:
+    """All files of a model that is split; the first one is what engines open."""
+    match = SHARD.match(path.stem)
+    if count < 2 or match is None:
+        return [path]
+    if int(match["number"]) != 1:
+        raise BadInput(
+            f"{path} is part of a split model",
+            why="a model is opened by its first part",
+            remedy=f"name {match['stem']}-00001-of-{match['count']}{path.suffix}",
+        )
+    shards = [
+        path.with_name(f"{match['stem']}-{number:05}-of-{match['count']}{path.suffix}")
+        for number in range(1, count + 1)
+    ]
+    missing = [shard.name for shard in shards if not shard.is_file()]
+    if missing:
+        raise BadInput(
+            f"{path} is not complete", why=f"of its {count} parts, {', '.join(missing)} is missing", remedy="fetch it"
+        )
+    return shards
+
+
+def _onnx(folder: Path, alias: str | None) -> Variant:
+    read = read_onnx_folder(folder)
+    name = alias or read.name or folder.absolute().name
+    return Variant(
+        id=f"{name}:onnx-{read.quantisation}" if read.quantisation else f"{name}:onnx",
+        alias=name,
+        format="onnx",
+        source=folder.absolute().name,
+        quantisation=read.quantisation,
+        path=str(folder.absolute()),
+        files=read.files,
+        context_length=read.context_length,
+        capabilities=("chat",) if read.chat_template else (),
+    )
+
+
+def _without_quantisation(stem: str, quantisation: str | None) -> str:
+    """``Model-0.5B-Q4_K_M`` -> ``Model-0.5B``, where that is what the header says too."""
+    if quantisation and stem.lower().endswith(quantisation):
+        shorter = stem[: -len(quantisation)].rstrip("-._ ")
+        return shorter or stem
+    return stem

@@ -1,0 +1,123 @@
+"""A model folder of ONNX Runtime GenAI: what its configuration and its graphs say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from assay.catalog.onnx_graph import read_onnx_graph
+from assay.errors import BadInput
+from assay.types import File
+
+CONFIG = "genai_config.json"
+NAME_FILE = "inference_model.json"
+
+
+class OnnxFolder(NamedTuple):
+    """``files`` are paths relative to the folder, with sizes in bytes. ``context_length`` is in tokens."""
+
+    model_type: str | None
+    name: str | None
+    context_length: int | None
+    quantisation: str | None
+    chat_template: bool
+    files: tuple[File, ...]
+
+
+def is_onnx_folder(path: Path) -> bool:
+    """Whether ``path`` is a folder that ONNX Runtime GenAI can open."""
+    return (path / CONFIG).is_file()
+
+
+def read_onnx_folder(folder: Path) -> OnnxFolder:
+    """Read the folder's configuration, its graphs and the list of its files.
+
+    Raises:
+        BadInput: the configuration is broken, or a file that it or a graph names is missing or lies elsewhere.
+    """
+    model = _object(folder / CONFIG).get("model")
+    if not isinstance(model, dict):
+        raise BadInput(
+            f"{folder / CONFIG} describes no model", why='it has no object "model"', remedy="convert it again"
+        )
+    graphs = [read_onnx_graph(_within(folder, name, CONFIG)) for name in sorted(set(_filenames(model)))]
+    if not graphs:
+        raise BadInput(f"{folder / CONFIG} describes no model", why="it names no file", remedy="convert it again")
+    decoders = [graph.quantisation for graph in graphs if graph.quantisation]
+    weights = {name for graph in graphs for name in graph.external}
+    named = {_within(folder, name, "its graph") for name in weights} | {folder / n for n in _filenames(model)}
+    beside = {file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")}
+    return OnnxFolder(
+        model_type=_text(model.get("type")),
+        name=_name(folder),
+        context_length=_count(model.get("context_length")),
+        quantisation=decoders[0] if len(set(decoders)) == 1 else None,
+        chat_template=_has_chat_template(folder),
+        files=tuple(
+            File(path=file.relative_to(folder).as_posix(), size=file.stat().st_size) for file in sorted(named | beside)
+        ),
+    )
+
+
+def _filenames(part: Any) -> Iterator[str]:
+    """Every graph that the configuration names, in whatever part of the pipeline."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key == "filename" and isinstance(value, str) and value.endswith(".onnx"):
+                yield value
+            else:
+                yield from _filenames(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _filenames(value)
+
+
+def _within(folder: Path, name: str, who: str) -> Path:
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise BadInput(
+            f"{folder} cannot be used", why=f"{who} names {name}, which lies elsewhere", remedy="download it again"
+        )
+    if not path.is_file():
+        raise BadInput(
+            f"{folder} is not complete", why=f"{who} names {name}, which is not there", remedy="download it again"
+        )
+    return path
+
+
+def _name(folder: Path) -> str | None:
+    """The name in ``inference_model.json``, which is written without or with a version (``phi:2``)."""
+    if not (folder / NAME_FILE).is_file():
+        return None
+    name = _text(_object(folder / NAME_FILE).get("Name"))
+    stem, _, version = (name or "").rpartition(":")
+    return stem if stem and version.isdecimal() else name
+
+
+def _has_chat_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").is_file():
+        return True
+    config = folder / "tokenizer_config.json"
+    return config.is_file() and bool(_object(config).get("chat_template"))
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read", why=error.strerror or str(error), remedy="check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path} is not JSON", why=str(error), remedy="download or convert it again") from error
+    if not isinstance(content, dict):
+        raise BadInput(f"{path} is not a JSON object", remedy="download or convert it again")
+    return content
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

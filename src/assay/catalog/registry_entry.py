@@ -1,0 +1,193 @@
+"""One entry of a registry: read, checked, and joined with what lies on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct, structs
+
+from assay.catalog.adapter import adapter_variant
+from assay.catalog.amounts import parse_amount
+from assay.catalog.local import expanded, variants_at
+from assay.catalog.registry_file import EntryFile
+from assay.catalog.remote import remote_variant
+from assay.errors import BadInput, BadRegistry
+from assay.types import Variant
+
+PromptList = tuple[str | dict[str, Any], ...]
+
+RESERVED = frozenset({"auto", "all", "bundled"})
+SCHEMA_HINT = "check it against models.schema.json, which ships with Assay"
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One model of a registry. ``variants`` are those that can be run; ``problem`` says why there is none.
+
+    ``min_memory`` and ``size`` are bytes; ``prompts`` are the entry's own (a file, or the list as it was written).
+    """
+
+    alias: str
+    variants: tuple[Variant, ...] = ()
+    problem: str | None = None
+    tasks: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    min_memory: int | None = None
+    size: int | None = None
+    source: str | None = None
+    engine: str | None = None
+    notes: str | None = None
+    prompts: Path | PromptList | None = None
+
+
+class Place(NamedTuple):
+    """Where in which file something stands; makes the error that says so."""
+
+    path: Path
+    where: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the file's relative paths start from."""
+        return self.path.absolute().parent
+
+    def bad(self, why: str, remedy: str) -> BadRegistry:
+        return BadRegistry(f"{self.path}: {self.where} cannot be used", why=why, remedy=remedy)
+
+
+def read_entry(place: Place, key: str | None, row: Any, bundled: Sequence[Variant]) -> tuple[Entry, list[str]]:
+    """The entry, and the keys of it that are not read. ``key`` is its alias where the file is a map.
+
+    Raises:
+        BadRegistry: a key is missing or holds something else than expected.
+    """
+    if not isinstance(row, dict):
+        raise place.bad(f"it is {kind_of(row)}; an object is expected", 'write {"name": "...", "task": "chat"}')
+    try:
+        read = msgspec.convert(row, EntryFile)
+    except msgspec.ValidationError as error:
+        raise place.bad(_told(str(error)), SCHEMA_HINT) from error
+    alias = _alias(place, key, read)
+    if sum(map(bool, (read.endpoint, read.path or read.adapter))) > 1:
+        raise place.bad("endpoint stands beside path or adapter, which it excludes", "keep one of them")
+    entry = Entry(
+        alias=alias,
+        tasks=_words(read.task, read.tasks),
+        capabilities=_words(read.capabilities),
+        min_memory=_amount(place, "min_ram_gb", read.min_ram_gb, "GB"),
+        size=_amount(place, "size_mb", read.size_mb, "MB"),
+        source=read.source,
+        engine=read.engine,
+        notes=read.notes,
+        prompts=read_prompts(place, read.prompts),
+    )
+    return _with_variants(entry, read, place.folder, bundled), [name for name in row if name not in KEYS]
+
+
+KEYS = frozenset(EntryFile.__struct_fields__)
+
+
+def _with_variants(entry: Entry, read: EntryFile, folder: Path, bundled: Sequence[Variant]) -> Entry:
+    """The entry with its variants, over whose own words the entry's are laid; else with the reason for none."""
+    try:
+        found = _found(read, entry.alias, folder, bundled)
+    except BadInput as error:
+        return structs.replace(entry, problem=error.message + (f" ({error.why})" if error.why else ""))
+    wanted = (read.quantisation or read.quantization or "").lower() or None
+    matching = [v for v in found if wanted is None or v.quantisation is None or v.quantisation == wanted]
+    if not matching:
+        there = ", ".join(sorted({str(variant.quantisation) for variant in found}))
+        missing = f"there is no {wanted} of it, only {there}" if found else "it is not on this machine"
+        return structs.replace(entry, problem=missing)
+    said: dict[str, Any] = {
+        "quantisation": wanted,
+        "licence": read.licence or read.license,
+        "tasks": entry.tasks,
+        "capabilities": entry.capabilities,
+        "engine": read.engine,
+        "context_length": read.context_length,
+        "min_memory": entry.min_memory,
+        "notes": read.notes,
+    }
+    given = {name: value for name, value in said.items() if value}
+    return structs.replace(
+        entry,
+        variants=tuple(structs.replace(v, id=_id(v, entry.alias), alias=entry.alias, **given) for v in matching),
+    )
+
+
+def _found(read: EntryFile, alias: str, folder: Path, bundled: Sequence[Variant]) -> list[Variant]:
+    place = folder / expanded(read.path) if read.path else None
+    if read.endpoint:
+        named = "#" in read.endpoint
+        return [remote_variant(read.endpoint, model=None if named else read.model or alias, alias=alias)]
+    if read.adapter:
+        return [adapter_variant(read.adapter, place, name=alias)]
+    if place is not None:
+        return variants_at(place, alias)
+    wanted = (read.source or alias).removeprefix("bundled:").lower()
+    return [
+        variant
+        for variant in bundled
+        if wanted == variant.id.lower() or (wanted == variant.alias.lower() and variant.format != "safetensors")
+    ]
+
+
+def _id(variant: Variant, alias: str) -> str:
+    """The variant's own id with the entry's alias in place of its own."""
+    own = f"{variant.alias}:"
+    return f"{alias}:{variant.id.removeprefix(own)}" if variant.id.startswith(own) else alias
+
+
+def _alias(place: Place, key: str | None, read: EntryFile) -> str:
+    alias = (key or read.alias or read.name or "").strip()
+    if not alias:
+        raise place.bad('it has no "alias" and no "name"', "give it one")
+    if alias.lower() in RESERVED:
+        raise place.bad(f"{alias} is a word that names several models at once", "give it another name")
+    return alias
+
+
+def _amount(place: Place, key: str, value: float | str | None, unit: str) -> int | None:
+    """Bytes; zero says as little as nothing does."""
+    if value is None:
+        return None
+    try:
+        return parse_amount(value, unit) or None
+    except ValueError as error:
+        raise place.bad(f"{key}: {error}", f"write a number of {unit}") from error
+
+
+def _words(*given: str | list[str] | None) -> tuple[str, ...]:
+    words = [word for part in given if part for word in (part.split(",") if isinstance(part, str) else part)]
+    return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
+
+
+def read_prompts(place: Place, given: Any) -> Path | PromptList | None:
+    """A file of prompts with its path made absolute, or the list as it was written; its items are not checked here.
+
+    Raises:
+        BadRegistry: neither of the two.
+    """
+    if given is None:
+        return None
+    if isinstance(given, str) and given.strip():
+        return place.folder / expanded(given)
+    if isinstance(given, list) and all(isinstance(prompt, str | dict) for prompt in given):
+        return tuple(given)
+    raise place.bad("prompts: the path of a prompts.json, or a list of prompts, is expected", SCHEMA_HINT)
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is, in words."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _told(error: str) -> str:
+    """The library's own sentence with the key in front: "Expected `int`, got `str` - at `$.key`"."""
+    what, _, where = error.partition(" - at `$")
+    key = where.strip("`").lstrip(".")
+    return f"{key}: {what}" if key else what

@@ -1,0 +1,240 @@
+"""Many generations over one model, in batches that decode in lockstep.
+
+ONNX Runtime GenAI cannot add a sequence to a running batch on CPUs. So whatever waits when a token is done forms a new
+batch, and live batches take turns token by token: a late request never waits for a whole earlier answer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from assay.engines.onnxruntime_genai_sampling import Chooser, Scores, needs_scores
+from assay.engines.worker.model import Emit, End, Generation, Piece
+
+QUIET_S = 0.002
+"""An idle engine starts once nothing more has come for this long, so that simultaneous requests share a batch."""
+GATHER_S = 0.010
+"""But no later than this after the first."""
+MAX_ROWS = 32
+"""The library's limit for one batch."""
+SLACK = 128
+"""Tokens of padding that never matter."""
+
+
+class Lockstep(Protocol):
+    """A batch, as ``onnxruntime_genai_api.Batch``: ``fill`` until it gives False, then ``step``."""
+
+    def fill(self) -> bool: ...
+    def scores(self) -> AbstractContextManager[Scores]: ...
+    def step(self) -> Sequence[int]: ...
+    def close(self) -> None: ...
+
+
+Open = Callable[[Sequence[Sequence[int]], int], Lockstep]
+"""Prompts of a batch, and how many tokens may be decoded -> the batch; raises where the engine fails."""
+
+
+class Vocabulary(Struct, frozen=True, kw_only=True):
+    """What the scheduler must know of tokens. ``spell(token, first)`` gives a token's bytes."""
+
+    ends: frozenset[int]
+    pad: int
+    spell: Callable[[int, bool], bytes]
+
+
+class Row:
+    """One generation: waiting, live in a batch, or ended. Only ``cancel`` is called from other threads."""
+
+    def __init__(self, generation: Generation, emit: Emit, vocabulary: Vocabulary) -> None:
+        self.prompt = generation.prompt.ids or ()
+        self.limit = generation.max_tokens or 1
+        sampling = generation.sampling
+        self.seeded = sampling.seed is not None and sampling.temperature > 0
+        self.chooser = Chooser(sampling, self.prompt) if needs_scores(sampling) else None
+        self.cancelled = False
+        self.ended = False
+        self._made = 0
+        self._emit = emit
+        self._vocabulary = vocabulary
+
+    def cancel(self) -> None:
+        """Stop at the end of the token that is being made."""
+        self.cancelled = True
+
+    def take(self, token: int) -> None:
+        """One more token was made."""
+        self._made += 1
+        if token in self._vocabulary.ends:
+            self._emit(Piece(b"", 1))
+            self.end("stop")
+            return
+        if self.chooser:
+            self.chooser.remember(token)
+        self._emit(Piece(self._vocabulary.spell(token, self._made == 1), 1))
+        if self._made >= self.limit:
+            self.end("length")
+
+    def end(self, reason: Literal["stop", "length", "cancelled", "error"], error: str | None = None) -> None:
+        """Tell the requester, once."""
+        if not self.ended:
+            self.ended = True
+            self._emit(End(reason=reason, error=error, cached_tokens=0))
+
+
+class Group:
+    """Rows in one batch; it lives until the last of them has ended."""
+
+    def __init__(self, rows: Sequence[Row], open_batch: Open) -> None:
+        self.rows = rows
+        self._filling = True
+        self._batch = open_batch([row.prompt for row in rows], max(row.limit for row in rows))
+
+    @property
+    def live(self) -> list[Row]:
+        return [row for row in self.rows if not row.ended]
+
+    def step(self) -> None:
+        """Read a part of the prompts, or make one token of every live row; close the batch when none is left."""
+        try:
+            self._drop_cancelled()
+            if self.live and self._filling:
+                self._filling = self._batch.fill()
+            elif self.live:
+                self._choose()
+                tokens = self._batch.step()
+                self._drop_cancelled()
+                for row, token in zip(self.rows, tokens, strict=True):
+                    if not row.ended:
+                        row.take(token)
+        except Exception as error:
+            fail(self.rows, error)
+        if not self.live:
+            self._batch.close()
+
+    def _drop_cancelled(self) -> None:
+        for row in self.live:
+            if row.cancelled:
+                row.end("cancelled")
+
+    def _choose(self) -> None:
+        """Where the highest score does not decide, make the chosen token's the highest."""
+        choosing = [(i, row.chooser) for i, row in enumerate(self.rows) if row.chooser and not row.ended]
+        if choosing:
+            with self._batch.scores() as scores:
+                for i, chooser in choosing:
+                    scores[i, chooser.choose(scores[i])] = float("inf")
+
+
+class Scheduler:
+    """The thread that makes all tokens. At most ``slots`` rows are live; others wait, first come first served."""
+
+    def __init__(self, open_batch: Open, vocabulary: Vocabulary, slots: int) -> None:
+        self.broken: str | None = None
+        self._open_batch = open_batch
+        self._vocabulary = vocabulary
+        self._slots = slots
+        self._changed = threading.Condition()
+        self._waiting: deque[Row] = deque()
+        self._groups: list[Group] = []
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="tokens", daemon=True)
+        self._thread.start()
+
+    def submit(self, generation: Generation, emit: Emit) -> Row:
+        """Queue a generation."""
+        row = Row(generation, emit, self._vocabulary)
+        with self._changed:
+            self._waiting.append(row)
+            self._changed.notify()
+        return row
+
+    def close(self) -> None:
+        """End everything, and the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while self._wait():
+                self._admit()
+                for group in self._groups:
+                    group.step()
+                self._groups = [group for group in self._groups if group.live]
+        except BaseException as error:
+            self.broken = f"{type(error).__name__}: {error}"
+            self._fail_all(error)
+            raise
+        self._fail_all(RuntimeError("the engine was stopped"))
+        for group in self._groups:
+            group.step()
+
+    def _wait(self) -> bool:
+        """Until there is something to do; False when closing."""
+        with self._changed:
+            idle = not self._groups
+            self._changed.wait_for(lambda: self._closing or self._waiting or self._groups)
+            if idle and not self._closing:
+                self._gather()
+            return not self._closing
+
+    def _gather(self) -> None:
+        until = time.monotonic() + GATHER_S
+        count = 0
+        while count < len(self._waiting) < self._slots and time.monotonic() < until:
+            count = len(self._waiting)
+            self._changed.wait(QUIET_S)
+
+    def _admit(self) -> None:
+        live = sum(len(group.live) for group in self._groups)
+        held = sum(len(group.rows) for group in self._groups)
+        with self._changed:
+            for row in [row for row in self._waiting if row.cancelled]:
+                self._waiting.remove(row)
+                row.end("cancelled")
+            free = max(0, min(self._slots - live, 2 * self._slots - held, len(self._waiting)))
+            rows = [self._waiting.popleft() for _ in range(free)]
+        for together in partition(rows, self._vocabulary.pad):
+            try:
+                self._groups.append(Group(together, self._open_batch))
+            except Exception as error:
+                fail(together, error)
+
+    def _fail_all(self, error: BaseException) -> None:
+        with self._changed:
+            rows = [*self._waiting, *(row for group in self._groups for row in group.rows)]
+            self._waiting.clear()
+        fail(rows, error)
+
+
+def partition(rows: Iterable[Row], pad: int) -> list[list[Row]]:
+    """Which rows share a batch, longest prompts first.
+
+    Alone: seeded sampling, whose last bits must not depend on company, and prompts that end like padding. Others
+    together as long as padding at most doubles a prompt, since all rows are prefilled to the length of the longest.
+    """
+    groups: list[list[Row]] = []
+    open_group: list[Row] = []
+    for row in sorted(rows, key=lambda row: -len(row.prompt)):
+        if row.seeded or row.prompt[-1] == pad:
+            groups.append([row])
+        elif open_group and len(open_group) < MAX_ROWS and 2 * len(row.prompt) + SLACK >= len(open_group[0].prompt):
+            open_group.append(row)
+        else:
+            open_group = [row]
+            groups.append(open_group)
+    return groups
+
+
+def fail(rows: Iterable[Row], error: BaseException) -> None:
+    """End rows with what went wrong."""
+    for row in rows:
+        row.end("error", f"{type(error).__name__}: {error}")

@@ -1,0 +1,167 @@
+"""The worker side of ONNX Runtime GenAI: a model folder becomes a ``Model``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateSyntaxError
+
+from assay.engines.chat_template import ChatTemplate
+from assay.engines.cpu_threads import default_threads
+from assay.engines.onnxruntime_genai_api import Batch, GenAIError, Library, LoadedModel
+from assay.engines.onnxruntime_genai_batch import Scheduler, Vocabulary
+from assay.engines.onnxruntime_genai_folder import Settings, read_settings, read_template
+from assay.engines.onnxruntime_genai_tokens import read_tokens
+from assay.engines.worker.model import (
+    Emit,
+    Feature,
+    Generation,
+    Handle,
+    Message,
+    Model,
+    PromptInput,
+    Refused,
+    Spec,
+)
+from assay.errors import EngineStartFailed
+from assay.types import EngineOptions
+
+FEATURES: frozenset[Feature] = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "seed",
+        "repetition_penalty",
+        "frequency_penalty",
+        "presence_penalty",
+        "n",
+    }
+)
+
+
+def open_model(spec: Spec) -> Model:
+    """Load the folder at ``spec.variant.path``; called inside the worker. Raise ``EngineStartFailed``."""
+    folder = Path(spec.variant.path or "").resolve()
+    settings = read_settings(folder)
+    threads = spec.options.threads or default_threads(settings.weight_bytes)
+    try:
+        library = Library()
+        model = GenAIModel(library, folder, settings, spec.options, threads)
+        model.warm_up()
+    except (GenAIError, ImportError, OSError) as error:
+        raise EngineStartFailed(
+            f"ONNX Runtime GenAI cannot load {folder}",
+            why=str(error),
+            remedy="check that the folder is complete (assay cache verify), or download the model again",
+        ) from None
+    return model
+
+
+class GenAIModel:
+    """One loaded model; all tokens are made by its scheduler's thread."""
+
+    features = FEATURES
+
+    def __init__(
+        self, library: Library, folder: Path, settings: Settings, options: EngineOptions, threads: int
+    ) -> None:
+        self.version: str | None = library.version
+        self.slots = options.slots
+        self.context_length: int | None = settings.context(options.context_length)
+        self.arguments: Mapping[str, Any] = {
+            "threads": threads,
+            "slots": self.slots,
+            "context_per_slot": self.context_length,
+            "kv_memory": "prompt and max_tokens of each request, while it runs",
+            "spinning": False,
+            "warmup": "one token, inside the load time",
+        }
+        tokens = read_tokens(folder)
+        self._template = _compile(folder)
+        self._frame = (tokens.prefix, tokens.suffix)
+        self._settings = settings
+        self._loaded = LoadedModel(library, folder, _overlay(threads), vocabulary=settings.vocabulary)
+        vocabulary = Vocabulary(ends=settings.ends, pad=settings.pad, spell=tokens.bytes_of)
+        self._scheduler = Scheduler(self._open_batch, vocabulary, self.slots)
+
+    @property
+    def broken(self) -> str | None:
+        return self._scheduler.broken
+
+    def warm_up(self) -> None:
+        """Make one token, so that a model that loads but cannot run fails here."""
+        batch = self._open_batch([[min(self._settings.ends, default=0)]], 1)
+        try:
+            batch.fill()
+            batch.step()
+        finally:
+            batch.close()
+
+    def render(self, messages: Sequence[Message], options: Mapping[str, Any]) -> PromptInput:
+        """The folder's own template; ``Refused`` where it has none."""
+        if self._template is None:
+            raise Refused(
+                "this model's folder has no chat template; use /v1/completions",
+                param="messages",
+                code="no_chat_template",
+            )
+        return self.wrap(self._ids(self._template.render(messages, options), "messages"))
+
+    def encode(self, text: str) -> PromptInput:
+        """With the special tokens that the tokenizer puts around a text."""
+        prefix, suffix = self._frame
+        return self.wrap((*prefix, *self._ids(text, "prompt"), *suffix))
+
+    def wrap(self, ids: Sequence[int]) -> PromptInput:
+        """Ids as they are."""
+        outside = [token for token in ids if token >= self._settings.vocabulary]
+        if outside:
+            raise Refused(
+                f"token id {outside[0]} is outside the vocabulary of {self._settings.vocabulary} tokens", param="prompt"
+            )
+        return PromptInput(ids=tuple(ids), length=len(ids))
+
+    def count(self, text: str) -> int | None:
+        """Never needed: every piece carries its count."""
+        return len(self._ids(text, "prompt"))
+
+    def submit(self, generation: Generation, emit: Emit) -> Handle:
+        """Queue for the next batch."""
+        return self._scheduler.submit(generation, emit)
+
+    def close(self) -> None:
+        """End the thread and free the model."""
+        self._scheduler.close()
+        self._loaded.close()
+
+    def _open_batch(self, prompts: Sequence[Sequence[int]], room: int) -> Batch:
+        return Batch(self._loaded, prompts, pad=self._settings.pad, room=room)
+
+    def _ids(self, text: str, param: str) -> tuple[int, ...]:
+        if "\0" in text:
+            raise Refused("this engine's tokenizer would cut the text at its NUL character; remove it", param=param)
+        return self._loaded.encode(text)
+
+
+def _overlay(threads: int) -> dict[str, Any]:
+    """Threads as asked; and they sleep while they wait.
+
+    Threads that spin take the cores from whoever else runs here, the streaming side of this process first of all:
+    with a second load on the machine decoding was found to be twice as slow with spinning as without.
+    """
+    session = {"intra_op_num_threads": threads, "session.intra_op.allow_spinning": "0"}
+    return {"model": {"decoder": {"session_options": session}}}
+
+
+def _compile(folder: Path) -> ChatTemplate | None:
+    found = read_template(folder)
+    if found is None:
+        return None
+    try:
+        return ChatTemplate(*found)
+    except TemplateSyntaxError as error:
+        raise EngineStartFailed(f"the chat template of {folder} cannot be compiled", why=str(error)) from None

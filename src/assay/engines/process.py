@@ -1,0 +1,195 @@
+"""One worker process as its parent sees it: started, watched, told to stop, killed with its whole tree."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import IO, Any
+
+import psutil
+from msgspec import DecodeError
+from msgspec.json import decode, encode
+
+from assay.engines.worker.model import Spec
+from assay.errors import EngineStartFailed
+
+LOG_LINES = 200
+GRACE_S = 5.0
+COMMAND = (sys.executable, "-P", "-m", "assay.engines.worker")
+"""``-P`` keeps the folder of the moment off the import path: a stray ``types.py`` there must break nothing."""
+
+
+class WorkerProcess:
+    """A worker and the thread that keeps it.
+
+    The keeper thread starts the process and lives as long as it does, because Linux ends a child with the *thread*
+    that started it (parent-death signal), not with the process. ``ready`` holds the worker's ready event.
+    """
+
+    def __init__(self, spec: Spec, command: tuple[str, ...] = COMMAND) -> None:
+        self.spec = spec
+        self.ready: dict[str, Any] | None = None
+        self.load_ns: int | None = None
+        """From just before the process was started to its ready event."""
+        self.broken: str | None = None
+        self.stopped = False
+        self._command = command
+        self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._failed: dict[str, Any] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._spawn_error: OSError | None = None
+        self._spawned = threading.Event()
+        self._gone = threading.Event()
+        self._on_settled: Callable[[], None] = lambda: None
+
+    async def start(self, timeout_s: float) -> None:
+        """Start the process and wait until it is ready; raise ``EngineStartFailed``, and then nothing is left of it."""
+        loop, settled = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop may be closed by a caller that gave up waiting
+                loop.call_soon_threadsafe(settled.set)
+
+        self._on_settled = wake
+        threading.Thread(target=self._keep, name=f"keep {self.spec.model}", daemon=True).start()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await settled.wait()
+        except TimeoutError:
+            await self._abandon()
+            raise self._start_failed(f"it was not ready within {timeout_s:g} s, and was killed") from None
+        except BaseException:
+            await asyncio.shield(self._abandon())
+            raise
+        if self.ready is None:
+            await self._abandon()
+            raise self._start_failed(self._why_not_started())
+
+    async def stop(self, grace_s: float = GRACE_S) -> None:
+        """Ask the worker to end, kill its whole tree after ``grace_s``, reap it. Harmless when it is gone."""
+        self.stopped = True
+        await asyncio.to_thread(self._stop, grace_s)
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative for the signal that ended it."""
+        return self._process.poll() if self._process else None
+
+    @property
+    def log_tail(self) -> str:
+        """The last lines that the worker wrote to stderr."""
+        return "\n".join(self._log)
+
+    def _keep(self) -> None:
+        """Body of the keeper thread."""
+        started = time.monotonic_ns()
+        try:
+            process = self._spawn()
+        except OSError as error:
+            self._spawn_error = error
+            self._spawned.set()
+            self._gone.set()
+            self._on_settled()
+            return
+        logger = threading.Thread(target=self._read_log, args=(process.stderr,), daemon=True)
+        logger.start()
+        for line in process.stdout or ():
+            self._event(line, started)
+        process.wait()
+        logger.join(timeout=1.0)
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                with contextlib.suppress(OSError):  # what was still to be written has no reader any more
+                    pipe.close()
+        self._gone.set()
+        self._on_settled()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        # A session of its own keeps Ctrl-C in the terminal away from it: the parent decides when it ends.
+        apart: dict[str, Any] = (
+            {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+            if sys.platform == "win32"
+            else {"start_new_session": True}
+        )
+        pipe = subprocess.PIPE
+        self._process = process = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe, **apart)
+        self._spawned.set()
+        if process.stdin:
+            with contextlib.suppress(OSError):  # it died at once; the exit is reported as such
+                process.stdin.write(encode(self.spec) + b"\n")
+                process.stdin.flush()
+        return process
+
+    def _event(self, line: bytes, started: int) -> None:
+        try:
+            event = decode(line)
+        except DecodeError:
+            return
+        kind = event.get("event")
+        if kind == "ready":
+            self.load_ns = time.monotonic_ns() - started
+            self.ready = event
+            self._on_settled()
+        elif kind == "failed":
+            self._failed = event
+        elif kind == "broken":
+            self.broken = event.get("reason")
+
+    def _read_log(self, stderr: IO[bytes] | None) -> None:
+        if stderr:
+            with stderr:
+                for line in stderr:
+                    self._log.append(line.decode("utf-8", "replace").rstrip())
+
+    async def _abandon(self) -> None:
+        await asyncio.to_thread(self._stop, 0.0)
+
+    def _stop(self, grace_s: float) -> None:
+        self._spawned.wait()
+        process = self._process
+        if process is None:
+            return
+        tree = _descendants(process.pid) if process.poll() is None else []
+        if grace_s > 0 and process.stdin:
+            with contextlib.suppress(OSError, ValueError):
+                process.stdin.write(b"stop\n")
+                process.stdin.flush()
+            self._gone.wait(grace_s)
+        if process.poll() is None:
+            tree += _descendants(process.pid)
+            process.kill()
+        for child in tree:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        self._gone.wait(GRACE_S)
+
+    def _why_not_started(self) -> str:
+        if self._spawn_error:
+            return f"the process could not be started: {self._spawn_error}"
+        if self._failed:
+            return str(self._failed.get("message"))
+        return f"the process ended during start with exit code {self.exit_code}"
+
+    def _start_failed(self, what: str) -> EngineStartFailed:
+        failed = self._failed or {}
+        tail = "\n".join(list(self._log)[-8:])
+        why = failed.get("why") or (f"last lines of its log:\n{tail}" if tail else None)
+        remedy = failed.get("remedy")
+        return EngineStartFailed(f"{self.spec.variant.id} did not start: {what}", why=why, remedy=remedy)
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []

@@ -1,0 +1,140 @@
+"""The generations of one request under way: engine events from any thread become deltas on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+
+from msgspec import Struct
+
+from assay.engines.worker.model import End, Event, Generation, Handle, Model, Piece
+from assay.engines.worker.text import TextStream
+
+
+class Counters:
+    """What the worker has done so far, as ``/health`` shows it. Changed on the event loop only."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.running = 0
+        """Generations that the engine has not ended."""
+        self.generated_tokens = 0
+        """Tokens the engine has made, those after a cancel included; tokens of pieces without a count are left out."""
+        self.cancelled = 0
+        """Generations cut short by a client that left or by a stop string."""
+
+
+class Delta(Struct, frozen=True, kw_only=True):
+    """News of one choice. ``tokens`` is its completion tokens so far, None where unknown; ``finish`` ends it."""
+
+    choice: int
+    text: str
+    tokens: int | None
+    finish: str | None = None
+    error: str | None = None
+
+
+class _Choice:
+    def __init__(self, stops: tuple[str, ...]) -> None:
+        self.stream = TextStream(stops)
+        self.sent: list[str] = []
+        self.tokens: int | None = 0
+        self.finish: str | None = None
+        self.ended = False
+        self.cancelled = False
+
+
+class Choices:
+    """Runs one generation for each choice of a request, all at once.
+
+    ``deltas`` yields what has come in since the last time, until every choice has finished. ``cancel`` must be called
+    at the end in every case; it stops what still runs.
+    """
+
+    def __init__(self, model: Model, generations: list[Generation], stops: tuple[str, ...], counters: Counters) -> None:
+        self._model = model
+        self._counters = counters
+        self._loop = asyncio.get_running_loop()
+        self._choices = [_Choice(stops) for _ in generations]
+        self._news = asyncio.Event()
+        self._deltas: list[Delta] = []
+        self.cached_tokens: int | None = None
+        counters.running += len(generations)
+        self._handles: list[Handle] = [
+            model.submit(generation, partial(self._emit, i)) for i, generation in enumerate(generations)
+        ]
+
+    @property
+    def completion_tokens(self) -> int | None:
+        """Over all choices; None where one is unknown."""
+        counts = [choice.tokens for choice in self._choices]
+        return sum(count for count in counts if count is not None) if None not in counts else None
+
+    async def deltas(self) -> AsyncIterator[list[Delta]]:
+        """Yield news in the order of arrival, as lists that are never empty."""
+        while any(choice.finish is None for choice in self._choices) or self._deltas:
+            await self._news.wait()
+            self._news.clear()
+            news, self._deltas = self._deltas, []
+            if news:
+                yield news
+
+    def cancel(self) -> None:
+        """Stop what still runs; harmless when all is over."""
+        for choice, handle in zip(self._choices, self._handles, strict=True):
+            self._cancel(choice, handle)
+
+    def _cancel(self, choice: _Choice, handle: Handle) -> None:
+        if not choice.ended and not choice.cancelled:
+            choice.cancelled = True
+            self._counters.cancelled += 1
+            handle.cancel()
+
+    def _emit(self, i: int, event: Event) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._receive, i, event)
+        except RuntimeError:
+            return  # the loop is closed: the worker is going away and nobody waits for this
+
+    def _receive(self, i: int, event: Event) -> None:
+        choice = self._choices[i]
+        if isinstance(event, End):
+            self._end(i, choice, event)
+            return
+        self._counters.generated_tokens += event.tokens or 0
+        if choice.finish is None:
+            self._piece(i, choice, event)
+
+    def _piece(self, i: int, choice: _Choice, piece: Piece) -> None:
+        known = choice.tokens is not None and piece.tokens is not None
+        choice.tokens = choice.tokens + piece.tokens if known else None  # type: ignore[operator]
+        text = choice.stream.feed(piece.data)
+        if choice.stream.stopped:
+            self._cancel(choice, self._handles[i])
+            self._finish(i, choice, text, "stop")
+        elif text:
+            self._tell(i, choice, text)
+
+    def _end(self, i: int, choice: _Choice, end: End) -> None:
+        self._counters.running -= 1
+        choice.ended = True
+        if end.cached_tokens is not None:
+            self.cached_tokens = (self.cached_tokens or 0) + end.cached_tokens
+        if choice.finish is None:
+            reason = "error" if end.error is not None else end.reason
+            self._finish(i, choice, choice.stream.finish(), reason, end.error)
+
+    def _finish(self, i: int, choice: _Choice, text: str, finish: str, error: str | None = None) -> None:
+        if text:
+            self._tell(i, choice, text)
+        choice.finish = finish
+        if choice.tokens is None:
+            choice.tokens = self._model.count("".join(choice.sent))
+        self._deltas.append(Delta(choice=i, text="", tokens=choice.tokens, finish=finish, error=error))
+        self._news.set()
+
+    def _tell(self, i: int, choice: _Choice, text: str) -> None:
+        choice.sent.append(text)
+        self._deltas.append(Delta(choice=i, text=text, tokens=choice.tokens))
+        self._news.set()

@@ -1,0 +1,169 @@
+"""What an engine implements inside its worker process: the ``Model`` that turns prompt tokens into pieces of text.
+
+Everything above it is done once, for all engines, by the worker: validation, SSE, whole characters, stop strings,
+usage, ``n``, the context check and cancellation. An engine's file offers ``open_model(spec: Spec) -> Model``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from assay.types import EngineOptions, Variant
+
+Feature = Literal[
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "seed",
+    "repetition_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+    "n",
+]
+"""What a request may ask for; what a model does not list is refused with a 400 that names the field."""
+
+Message = Mapping[str, Any]
+"""One chat message as received, its ``content`` already joined to one string."""
+
+
+class Refused(Exception):
+    """A request that this model cannot serve; becomes a 400 with ``message``, ``param`` and ``code``."""
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
+
+
+class Spec(Struct, frozen=True, kw_only=True):
+    """What the parent hands to a worker. ``opener`` is ``module:function`` of the engine's ``open_model``."""
+
+    opener: str
+    model: str
+    """The model id that requests must name."""
+    variant: Variant
+    options: EngineOptions
+
+
+class PromptInput(Struct, frozen=True, kw_only=True):
+    """A prompt ready for the engine: token ids; or bare text or messages for a model that has no tokens of its own.
+
+    Exactly one of the three is set. ``length`` is in tokens; None only where a text model cannot count.
+    """
+
+    ids: tuple[int, ...] | None = None
+    text: str | None = None
+    messages: tuple[Message, ...] | None = None
+    length: int | None = None
+
+
+class Sampling(Struct, frozen=True, kw_only=True):
+    """Sampling parameters, OpenAI's defaults filled in for all engines alike (not the engine's or the model's own).
+
+    ``temperature`` 0 is greedy. ``top_k`` 0 and ``min_p`` 0 are off. ``seed`` None: a fresh random one. The same seed
+    and request alone on the engine give the same text. What a model does not list in ``features`` is neutral here.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    seed: int | None = None
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+
+
+class Generation(Struct, frozen=True, kw_only=True):
+    """One text to generate. The worker has seen to it that ``prompt.length + max_tokens`` fits the context.
+
+    ``max_tokens`` is >= 1; None only for a text model without a context length when the request names no limit.
+    """
+
+    prompt: PromptInput
+    max_tokens: int | None
+    sampling: Sampling
+
+
+class Piece(Struct, frozen=True):
+    """Text that the engine produced: raw bytes (a character may be split between pieces) and its token count.
+
+    Send one piece per token. Every sampled token counts, the end-of-turn token too: that one is ``Piece(b"", 1)``.
+    ``tokens`` is None where the model cannot tell.
+    """
+
+    data: bytes
+    tokens: int | None = 1
+
+
+class End(Struct, frozen=True, kw_only=True):
+    """The last event of a generation. ``error`` set means that it failed; after a cancel an End is still sent."""
+
+    reason: Literal["stop", "length", "cancelled", "error"]
+    error: str | None = None
+    cached_tokens: int | None = None
+    """Prompt tokens taken from a prefix cache; None where the engine cannot tell."""
+
+
+Event = Piece | End
+Emit = Callable[[Event], None]
+"""Takes an event from any thread; never blocks and never raises."""
+
+
+class Handle(Protocol):
+    """A generation under way."""
+
+    def cancel(self) -> None:
+        """Stop within one token. Called from the event loop; must not block; harmless when already over."""
+        ...
+
+
+class Model(Protocol):
+    """A loaded model inside the worker process."""
+
+    version: str | None
+    """Of the engine."""
+    context_length: int | None
+    """Tokens of prompt and answer together, per slot; None for a text model without a limit."""
+    slots: int
+    """How many generations run at once; further ones wait inside the model, first come first served."""
+    features: frozenset[Feature]
+    arguments: Mapping[str, Any]
+    """What the engine really runs with (threads, batch, device, what was warmed up), as JSON; goes into the run."""
+
+    @property
+    def broken(self) -> str | None:
+        """Why the engine can no longer serve, though its process lives; None while it can."""
+        ...
+
+    def render(self, messages: Sequence[Message], options: Mapping[str, Any]) -> PromptInput:
+        """The chat template's own rendering with the generation prompt; raise ``Refused`` where there is none.
+
+        ``options`` are the request's ``chat_template_kwargs``. Called from worker threads, possibly several at once.
+        """
+        ...
+
+    def encode(self, text: str) -> PromptInput:
+        """A bare prompt as the tokenizer sees it (with BOS where the model wants one). Called from worker threads."""
+        ...
+
+    def wrap(self, ids: Sequence[int]) -> PromptInput:
+        """A prompt given as token ids; raise ``Refused`` for ids outside the vocabulary or a model without tokens."""
+        ...
+
+    def count(self, text: str) -> int | None:
+        """Tokens of ``text``, for models whose pieces carry no count; None where unknown."""
+        ...
+
+    def submit(self, generation: Generation, emit: Emit) -> Handle:
+        """Queue a generation and return at once; ``emit`` gets its pieces, then exactly one ``End``."""
+        ...
+
+    def close(self) -> None:
+        """Free the engine; called once, when no generation runs."""
+        ...

@@ -1,0 +1,34 @@
+"""Amounts of memory as people write them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.catalog import format_amount, parse_amount
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        (8, 8 * 10**9), (2.5, 2_500_000_000), ("8", 8 * 10**9), ("8GB", 8 * 10**9), (" 8 gb ", 8 * 10**9),
+        ("6 GiB", 6 * 2**30), ("512 MB", 512 * 10**6), ("512MiB", 512 * 2**20), (".5", 500_000_000), (0, 0),
+    ],
+)  # fmt: skip
+def test_amount(value: float | str, size: int) -> None:
+    assert parse_amount(value, "GB") == size
+
+
+@pytest.mark.parametrize(
+    "value", ["", "many", "8 apples", "-8", -8, "1e3", "8 GB RAM", float("nan"), float("inf"), "9" * 400]
+)
+def test_no_amount(value: float | str) -> None:
+    with pytest.raises(ValueError, match="is no amount"):
+        parse_amount(value, "GB")
+
+
+@given(st.integers(0, 10**15))
+def test_what_is_shown_is_within_a_twentieth_of_its_unit(size: int) -> None:
+    shown = format_amount(size).replace("bytes", "B")
+    assert parse_amount(shown, "B") == pytest.approx(size, rel=0.051)

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.engines.worker.model import Feature, Refused, Sampling
+from assay.engines.worker.request import read_chat, read_completion
+
+ALL: frozenset[Feature] = frozenset(get_args(Feature))
+USER = [{"role": "user", "content": "hi"}]
+
+
+def chat(features: frozenset[Feature] = ALL, **body: Any) -> Any:
+    return read_chat({"model": "m", "messages": USER, **body}, features)
+
+
+def complete(**body: Any) -> Any:
+    return read_completion({"model": "m", "prompt": "hi", **body}, ALL)
+
+
+def test_what_is_left_out_has_openai_defaults() -> None:
+    ask = chat()
+    assert (ask.n, ask.max_tokens, ask.stop, ask.stream, ask.include_usage) == (1, None, (), False, False)
+    assert ask.sampling == Sampling(temperature=1.0, top_p=1.0, top_k=0, min_p=0.0, seed=None)
+
+
+def test_everything_given_is_read() -> None:
+    ask = chat(
+        n=2,
+        max_completion_tokens=7,
+        temperature=0,
+        top_p=0.5,
+        top_k=-1,
+        min_p=0.1,
+        seed=-3,
+        stop=["a", "b"],
+        repetition_penalty=1.1,
+        frequency_penalty=-1,
+        presence_penalty=2,
+        stream=True,
+        stream_options={"include_usage": True, "continuous_usage_stats": True},
+        chat_template_kwargs={"enable_thinking": False},
+        user="somebody",
+        an_unknown_field={"x": 1},
+    )
+    assert (ask.n, ask.max_tokens, ask.stop, ask.stream) == (2, 7, ("a", "b"), True)
+    assert ask.include_usage
+    assert ask.continuous_usage
+    assert ask.template_options == {"enable_thinking": False}
+    assert ask.sampling == Sampling(
+        temperature=0.0,
+        top_p=0.5,
+        top_k=0,
+        min_p=0.1,
+        seed=-3,
+        repetition_penalty=1.1,
+        frequency_penalty=-1.0,
+        presence_penalty=2.0,
+    )
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_either_name_of_max_tokens_counts(name: str) -> None:
+    assert chat(**{name: 5}).max_tokens == 5
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"model": None}, "model"),
+        ({"model": 3}, "model"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": -0.1}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"top_p": 1.5}, "top_p"),
+        ({"top_k": 1.5}, "top_k"),
+        ({"top_k": -2}, "top_k"),
+        ({"n": 0}, "n"),
+        ({"n": "2"}, "n"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 1, "max_completion_tokens": 2}, "max_tokens"),
+        ({"seed": "x"}, "seed"),
+        ({"stop": 3}, "stop"),
+        ({"stop": [""]}, "stop"),
+        ({"stop": ["x"] * 17}, "stop"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"stream": True, "stream_options": 1}, "stream_options"),
+        ({"stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"frequency_penalty": 3}, "frequency_penalty"),
+        ({"presence_penalty": -3}, "presence_penalty"),
+        ({"chat_template_kwargs": []}, "chat_template_kwargs"),
+        ({"messages": []}, "messages"),
+        ({"messages": "hi"}, "messages"),
+        ({"messages": ["hi"]}, "messages[0]"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0]"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{"id": "1"}]}]}, "messages[0].tool_calls"),
+    ],
+)
+def test_what_is_wrong_is_named(body: dict[str, Any], param: str) -> None:
+    with pytest.raises(Refused) as refused:
+        chat(**body)
+    assert refused.value.param == param
+    assert param.split("[", maxsplit=1)[0] in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "neutral"),
+    [
+        ("logprobs", True, False),
+        ("top_logprobs", 3, 0),
+        ("logit_bias", {"5": 10}, {}),
+        ("tools", [{"type": "function"}], []),
+        ("tool_choice", "required", "none"),
+        ("response_format", {"type": "json_object"}, {"type": "text"}),
+        ("modalities", ["audio"], ["text"]),
+        ("echo", True, False),
+        ("suffix", "end", ""),
+        ("best_of", 3, 1),
+        ("min_tokens", 5, 0),
+        ("ignore_eos", True, False),
+        ("guided_json", {"type": "object"}, None),
+        ("continue_final_message", True, False),
+        ("add_generation_prompt", False, True),
+    ],
+)
+def test_fields_that_would_change_the_answer_are_refused_unless_neutral(name: str, value: Any, neutral: Any) -> None:
+    with pytest.raises(Refused) as refused:
+        chat(**{name: value})
+    assert (refused.value.param, refused.value.code) == (name, "unsupported_parameter")
+    assert chat(**{name: neutral}) == chat()
+
+
+def test_logprobs_zero_of_a_completion_asks_for_something() -> None:
+    with pytest.raises(Refused):
+        complete(logprobs=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "neutral"),
+    [
+        ("temperature", 0.5, 1),
+        ("top_p", 0.5, 1),
+        ("top_k", 5, -1),
+        ("min_p", 0.1, 0),
+        ("seed", 1, None),
+        ("repetition_penalty", 1.1, 1),
+        ("frequency_penalty", 0.1, 0),
+        ("presence_penalty", 0.1, 0),
+        ("n", 2, 1),
+    ],
+)
+def test_what_the_engine_has_not_is_refused_unless_neutral(name: str, value: Any, neutral: Any) -> None:
+    without = frozenset(feature for feature in ALL if feature != name)
+    with pytest.raises(Refused) as refused:
+        chat(without, **{name: value})
+    assert (refused.value.param, refused.value.code) == (name, "unsupported_parameter")
+    assert chat(without, **{name: neutral}) == chat()
+    assert chat(**{name: value}) != chat()
+
+
+def test_text_parts_are_joined_and_other_fields_of_a_message_kept() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    ask = chat(messages=[{"role": "user", "content": parts, "name": "Ann"}, {"role": "assistant", "content": None}])
+    assert ask.messages == (
+        {"role": "user", "content": "ab", "name": "Ann"},
+        {"role": "assistant", "content": ""},
+    )
+
+
+def test_shapes_of_a_prompt() -> None:
+    assert complete(prompt="a").texts == ("a",)
+    assert complete(prompt=["a", "b"]).texts == ("a", "b")
+    assert complete(prompt=[1, 2]).ids == ((1, 2),)
+    assert complete(prompt=[[1], [2, 3]]).ids == ((1,), (2, 3))
+
+
+@pytest.mark.parametrize("prompt", [None, 3, [], [[]], ["a", 1], [True], [-1], [1.5], {"a": 1}])
+def test_other_prompts_are_refused(prompt: Any) -> None:
+    with pytest.raises(Refused) as refused:
+        complete(prompt=prompt)
+    assert refused.value.param == "prompt"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = ["temperature", "top_k", "n", "stop", "seed", "stream", "stream_options", "tools", "max_tokens", "messages"]
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), JSON, max_size=4))
+def test_whatever_comes_in_is_read_or_refused(body: dict[str, Any]) -> None:
+    try:
+        ask = chat(**body)
+    except Refused as refused:
+        assert refused.param
+    else:
+        assert ask.n >= 1
