@@ -1,11 +1,13 @@
 """What the worker process costs, and what sharing an engine gains, on a model of about 116M random parameters.
 
-usage: python benchmarks/engines.py --work FOLDER [--engine llamacpp] [--repeats 5] [--json FILE]
+usage: python benchmarks/engines.py --work FOLDER [--engine llamacpp] [--threads N] [--repeats 5] [-o FILE]
 
 For each engine, in pairs measured one right after the other, so that a noisy machine disturbs both alike:
 (a) decode rate of one streamed request through the worker, over that of the engine's own interface called in a
 plain loop in a process of its own, with the same threads;
 (b) tokens per second of eight requests at once, over those of one.
+Give ``--threads`` fewer than the cores on a machine that does other work: engines whose threads spin while they wait
+for each other fall to a hundredth of their speed when one of them has to wait for a core.
 The medians of the ratios are printed as a Markdown table. The model is made in FOLDER the first time
 (``random_model.py``; needs the extra ``train``).
 """
@@ -35,6 +37,7 @@ from assay.types import Endpoint, EngineOptions, Format, Variant
 TOKENS = 128
 TOGETHER = 8
 CONTEXT = 512
+LIMIT_S = 220.0
 PROMPT = tuple(range(300, 332))
 KEPT = 0.95
 GAIN = {"llamacpp": 1.4, "onnxruntime_genai": 2.0}
@@ -67,7 +70,6 @@ class Bare:
     def __init__(self, engine: str, path: Path, threads: int) -> None:
         command = [sys.executable, __file__, "--bare", engine, str(path), str(threads)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.rate()
 
     def rate(self) -> float:
         """Decoded tokens per second, the first token left out."""
@@ -78,6 +80,7 @@ class Bare:
         return float(self._process.stdout.readline())
 
     def close(self) -> None:
+        self._process.kill()
         self._process.communicate()
 
 
@@ -173,47 +176,54 @@ async def throughput(session: aiohttp.ClientSession, endpoint: Endpoint, request
     return requests * TOKENS / (max(answer.done for answer in answers) - begun)
 
 
-async def measure(name: str, path: Path, repeats: int) -> Row:
+async def measure(name: str, path: Path, threads: int | None, repeats: int) -> Row:
     """All figures of one engine."""
     engine = engines.load(name)
     variant = Variant(id=f"random:{name}", alias="random", format=FORMATS[name], source="random", path=str(path))
-    single = await engine.start(variant, EngineOptions(slots=1, context_length=CONTEXT))
-    shared = await engine.start(variant, EngineOptions(slots=TOGETHER, context_length=CONTEXT))
-    threads = int(single.arguments["threads"])
-    bare = Bare(name, path, threads)
-    defaults = Bare(name, path, 0) if name == "onnxruntime_genai" else None
-    rates: dict[str, list[float]] = {key: [] for key in ("bare", "defaults", "streamed", "one", "together")}
+    endpoints: list[Endpoint] = []
+    bares: list[Bare] = []
     try:
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            for endpoint in (single, shared):
-                await ask(session, endpoint, PROMPT)
-            for _ in range(repeats):
-                rates["bare"].append(bare.rate())
-                rates["streamed"].append((await ask(session, single, PROMPT)).rate)
-                if defaults:
-                    rates["defaults"].append(defaults.rate())
-            for _ in range(repeats):
-                rates["one"].append(await throughput(session, shared, 1))
-                rates["together"].append(await throughput(session, shared, TOGETHER))
+        for slots in (1, TOGETHER):
+            options = EngineOptions(slots=slots, context_length=CONTEXT, threads=threads)
+            endpoints.append(await engine.start(variant, options))
+        used = int(endpoints[0].arguments["threads"])
+        bares += [Bare(name, path, count) for count in ((used, 0) if name == "onnxruntime_genai" else (used,))]
+        rates = await repeat(endpoints[0], endpoints[1], bares, repeats)
     finally:
-        for process in (bare, defaults):
-            if process:
-                process.close()
-        await engine.stop(single)
-        await engine.stop(shared)
-    middle = {key: median(values) if values else None for key, values in rates.items()}
+        for bare in bares:
+            bare.close()
+        for endpoint in endpoints:
+            await engine.stop(endpoint)
     return Row(
         engine=name,
-        version=single.engine_version,
-        threads=threads,
+        version=endpoints[0].engine_version,
+        threads=used,
         bare=median(rates["bare"]),
-        bare_defaults=middle["defaults"],
+        bare_defaults=median(rates["defaults"]) if rates["defaults"] else None,
         streamed=median(rates["streamed"]),
         kept=ratios(rates["streamed"], rates["bare"]),
         one=median(rates["one"]),
         together=median(rates["together"]),
         gain=ratios(rates["together"], rates["one"]),
     )
+
+
+async def repeat(single: Endpoint, shared: Endpoint, bares: list[Bare], repeats: int) -> dict[str, list[float]]:
+    """Alternate what is compared, after one request to warm up each side."""
+    rates: dict[str, list[float]] = {key: [] for key in ("bare", "defaults", "streamed", "one", "together")}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        for endpoint in (single, shared):
+            await ask(session, endpoint, PROMPT)
+        for bare in bares:
+            await asyncio.to_thread(bare.rate)
+        for _ in range(repeats):
+            for key, bare in zip(("bare", "defaults"), bares, strict=False):
+                rates[key].append(await asyncio.to_thread(bare.rate))
+                if key == "bare":
+                    rates["streamed"].append((await ask(session, single, PROMPT)).rate)
+            rates["one"].append(await throughput(session, shared, 1))
+            rates["together"].append(await throughput(session, shared, TOGETHER))
+    return rates
 
 
 def ratios(upper: list[float], lower: list[float]) -> list[float]:
@@ -261,13 +271,19 @@ def spread(values: list[float]) -> str:
 async def run(options: argparse.Namespace) -> list[Row]:
     made = random_model.make(options.work)
     paths = {"llamacpp": made.gguf, "onnxruntime_genai": made.onnx_int4}
-    return [await measure(name, paths[name], options.repeats) for name in options.engine or paths]
+    chosen = options.engine or list(paths)
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            return [await measure(name, paths[name], options.threads, options.repeats) for name in chosen]
+    except TimeoutError:
+        raise SystemExit(f"not done within {LIMIT_S:g} s: the machine is too busy; try --threads 2") from None
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, help="folder that keeps the model")
     parser.add_argument("--engine", action="append", choices=list(GAIN))
+    parser.add_argument("--threads", type=int, help="instead of the engines' own choice")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("-o", "--json", type=Path, help="write all ratios there")
     parser.add_argument("--bare", nargs=3, metavar=("ENGINE", "PATH", "THREADS"), help=argparse.SUPPRESS)

@@ -49,7 +49,9 @@ def main() -> int:
     else:
         print("| command | median ms | more than Python, ms | bar |\n| --- | --- | --- | --- |")
         for name, row in rows.items():
-            print(f"| `{name}` | {row['median_ms']} | {row['more_ms']} | {'' if name.startswith('python') else BAR_MS} |")
+            print(
+                f"| `{name}` | {row['median_ms']} | {row['more_ms']} | {'' if name.startswith('python') else BAR_MS} |"
+            )
     return 0 if max(row["more_ms"] for row in rows.values()) <= BAR_MS else 1
 
 

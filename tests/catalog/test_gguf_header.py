@@ -75,6 +75,15 @@ def test_arrays_are_passed_over(tmp_path: Path) -> None:
     assert read_gguf_header(path).metadata == {"general.name": "after"}
 
 
+def test_a_vocabulary_larger_than_what_is_read_at_once(tmp_path: Path) -> None:
+    count = 200_000
+    words = text("tokens") + struct.pack("<IIQ", 9, 8, count) + b"".join(text(f"token {n}") for n in range(count))
+    path = tmp_path / "m.gguf"
+    path.write_bytes(gguf([words, pair("general.name", "after")]))
+    assert path.stat().st_size > 3 * 2**20
+    assert read_gguf_header(path).name == "after"
+
+
 @pytest.mark.parametrize("content", [b"", b"GG", b"GGML" + bytes(60), b"\0" * 64, b"PK\x03\x04" + bytes(60)])
 def test_no_gguf(tmp_path: Path, content: bytes) -> None:
     assert read(tmp_path, content)
@@ -97,6 +106,7 @@ def test_other_versions(tmp_path: Path, version: int, why: str) -> None:
         (gguf([text("k") + struct.pack("<I", 77) + bytes(8)]), "unknown type 77"),
         (gguf([text("k") + struct.pack("<IIQ", 9, 10, HUGE)]), "cut off"),
         (gguf([text("k") + struct.pack("<IIQ", 9, 8, HUGE)]), "promises"),
+        (gguf([text("k") + struct.pack("<IIQ", 9, 8, 2) + struct.pack("<Q", HUGE)]), "cut off"),
         (gguf([text("k") + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 9]), "without end"),
         (gguf(tensors=(("w", (1,) * 5, 0, 0),)), "5 dimensions"),
         (gguf(tensors=(("w", (2**40, 2**40), 0, 0),)), "elements"),

@@ -55,6 +55,11 @@ def test_a_list(tmp_path: Path) -> None:
     assert all(entry.variants == () and entry.problem == "it is not on this machine" for entry in registry.entries)
 
 
+def test_a_list_of_names(tmp_path: Path) -> None:
+    assert [entry.alias for entry in read(tmp_path, ["a", {"name": "b"}, "c"]).entries] == ["a", "b", "c"]
+    assert [entry.alias for entry in read(tmp_path, {"models": ["a"]}).entries] == ["a"]
+
+
 def test_a_map(tmp_path: Path) -> None:
     registry = read(
         tmp_path,
@@ -223,7 +228,9 @@ def test_prompts_beside_a_map(tmp_path: Path) -> None:
         ('{"models": 3}', '"models" is a number'),
         ('{"version": 2, "models": []}', "1 is expected"),
         ('{"version": "1", "models": []}', "1 is expected"),
-        ('["a"]', "entry 1"),
+        ("[3]", "entry 1 cannot be used it is a number"),
+        ('[""]', "alias: Expected"),
+        ('{"a": "b"}', "it is text"),
         ('[{"name": "a"}, {"name": "a"}]', "entry 2"),
         ('{"a": {}, "a": {}}', "'a' is there twice"),
         ('[{"task": "chat"}]', 'no "alias"'),
@@ -233,7 +240,7 @@ def test_prompts_beside_a_map(tmp_path: Path) -> None:
         ('[{"name": "ALL"}]', "several models at once"),
         ('[{"name": "bundled"}]', "several models at once"),
         ('[{"name": "a", "task": 3}]', "task: Expected"),
-        ('[{"name": "a", "task": [3]}]', "task[...]: Expected"),
+        ('[{"name": "a", "task": [3]}]', "task[0]: Expected"),
         ('[{"name": "a", "min_ram_gb": "lots"}]', "min_ram_gb: 'lots' is no amount"),
         ('[{"name": "a", "min_ram_gb": true}]', "min_ram_gb: Expected"),
         ('[{"name": "a", "min_ram_gb": -1}]', "min_ram_gb: -1.0 is no amount"),
@@ -261,9 +268,7 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["models", "name", "alias", "task", "prompts", "size_mb", "x"]), inner, max_size=4
-        )
+        | st.dictionaries(st.sampled_from(["models", "name", "alias", "task", "prompts", "size_mb"]), inner, max_size=4)
     ),
     max_leaves=8,
 )

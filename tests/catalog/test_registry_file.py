@@ -26,6 +26,7 @@ def test_it_is_a_schema() -> None:
     "content",
     [
         [],
+        ["a", {"name": "b"}],
         [{"name": "a", "task": "chat", "min_ram_gb": 8, "notes": ""}],
         [{"alias": "a", "task": ["chat"], "min_ram_gb": "8 GB", "own": 1}],
         {"a": {"capabilities": ["chat"], "size_mb": 2400}},
@@ -43,7 +44,9 @@ def test_sound_files_pass(content: Any) -> None:
     [
         3,
         "text",
-        ["a"],
+        [3],
+        [""],
+        {"a": "b"},
         [{"task": "chat"}],
         [{"name": ""}],
         [{"name": "a", "task": 3}],

@@ -123,9 +123,7 @@ def test_many_names_are_counted(tmp_path: Path) -> None:
         ids("zzz", registry(tmp_path, [{"name": f"m{number}"} for number in range(20)]))
 
 
-@pytest.mark.parametrize(
-    "text", ["", " ", "nothing-like-it", "./none.gguf", "none.gguf", "~/none/x", "a\0b", "x" * 9000]
-)
+@pytest.mark.parametrize("text", ["", " ", "nothing-like-it", "none.gguf", "~/none/x", "a\0b", "x" * 9000])
 def test_unknown(text: str) -> None:
     with pytest.raises(UnknownModel):
         ids(text)

@@ -62,6 +62,8 @@ def wrong_arrows(text: str, room: str) -> list[str]:
     }
     found = []
     for node in ast.walk(tree):
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
         if isinstance(node, ast.ImportFrom) and node.level:
             found.append(f"line {node.lineno}: relative import")
         rooms = imported_rooms(node)

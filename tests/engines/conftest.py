@@ -79,7 +79,7 @@ class Client:
     async def settled(self) -> dict[str, Any]:
         """Health once no generation runs any more."""
         async with asyncio.timeout(60):
-            while (health := await self.health())["running"]:
+            while (health := await self.health())["running"]:  # noqa: ASYNC110 - the event is in another process
                 await asyncio.sleep(0.01)
         return health
 
@@ -133,6 +133,12 @@ def live() -> Callable[[Variant, EngineOptions, Use], None]:
         asyncio.run(go())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def client_class() -> type[Client]:
+    """For tests that keep a worker for longer than one function."""
+    return Client
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@
 ``endless``: after the pieces, wait for a cancel, and only then end;
 ``die_at``/``error_at``: before that piece, the process dies by SIGKILL / the generation fails;
 ``break_at``: as ``error_at``, and the engine says that it is broken;
-``start``: ``hang``, ``hang_holding_gil``, ``exit``, ``raise`` or ``noise`` (which also writes to stdout).
+``start``: ``hang``, ``hang_holding_gil``, ``exit``, ``raise``, or ``child``, which starts a process of its own.
 A token of this model is a byte; its chat rendering is ``role:content;`` per message; ``count`` counts words.
 """
 
@@ -37,8 +37,9 @@ class ScriptedEngine(WorkerEngine):
 def open_model(spec: Spec) -> Model:
     script = json.loads(spec.options.extra.get("script", "{}"))
     start = script.get("start")
-    print("a native library prints this to stdout")
-    print("loading the scripted model", file=sys.stderr, flush=True)
+    sys.stdout.write("a native library prints this to stdout\n")
+    sys.stdout.flush()
+    sys.stderr.write("loading the scripted model\n")
     if start == "hang":
         threading.Event().wait()
     elif start == "hang_holding_gil":
@@ -48,9 +49,7 @@ def open_model(spec: Spec) -> Model:
     elif start == "raise":
         raise RuntimeError("the weights are torn")
     elif start == "child":
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
-        print(f"child {child.pid}", file=sys.stderr, flush=True)
-        time.sleep(0.1)
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
     return ScriptedModel(script, spec)
 
 

@@ -64,7 +64,7 @@ def test_everything_given_is_read() -> None:
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
 def test_either_name_of_max_tokens_counts(name: str) -> None:
-    assert chat(**{name: 5}).max_tokens == 5
+    assert chat(ALL, **{name: 5}).max_tokens == 5
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_what_the_engine_has_not_is_refused_unless_neutral(name: str, value: Any
         chat(without, **{name: value})
     assert (refused.value.param, refused.value.code) == (name, "unsupported_parameter")
     assert chat(without, **{name: neutral}) == chat()
-    assert chat(**{name: value}) != chat()
+    assert chat(ALL, **{name: value}) != chat()
 
 
 def test_text_parts_are_joined_and_other_fields_of_a_message_kept() -> None:
@@ -200,9 +200,9 @@ NAMES = ["temperature", "top_k", "n", "stop", "seed", "stream", "stream_options"
 
 @given(st.dictionaries(st.sampled_from(NAMES), JSON, max_size=4))
 def test_whatever_comes_in_is_read_or_refused(body: dict[str, Any]) -> None:
+    param = None
     try:
-        ask = chat(**body)
+        read_chat({"model": "m", "messages": USER, **body}, ALL)
     except Refused as refused:
-        assert refused.param
-    else:
-        assert ask.n >= 1
+        param = refused.param
+    assert param is None or param.split(".")[0].split("[")[0] in {*body, "max_tokens"}

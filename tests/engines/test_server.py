@@ -15,16 +15,17 @@ def pieces(*texts: str | bytes) -> list[tuple[str, int]]:
     return [((text.encode() if isinstance(text, str) else text).hex(), 1) for text in texts]
 
 
+def entries(events: list[Any]) -> list[dict[str, Any]]:
+    return [entry for event in events if event != "[DONE]" for entry in event.get("choices", ())]
+
+
 def texts(events: list[Any], choice: int = 0) -> list[str]:
-    found = [
-        entry for event in events if event != "[DONE]" for entry in event.get("choices", ()) if entry["index"] == choice
-    ]
-    return [entry["delta"]["content"] for entry in found if entry["delta"].get("content")]
+    found = [entry["delta"].get("content") for entry in entries(events) if entry["index"] == choice]
+    return [text for text in found if text]
 
 
 def finishes(events: list[Any]) -> list[str]:
-    entries = [entry for event in events if event != "[DONE]" for entry in event["choices"]]
-    return [entry["finish_reason"] for entry in entries if entry["finish_reason"]]
+    return [entry["finish_reason"] for entry in entries(events) if entry["finish_reason"]]
 
 
 def test_a_stream_begins_with_the_role_and_has_one_chunk_a_piece(with_script: RunScript) -> None:
@@ -176,7 +177,7 @@ def test_a_client_that_leaves_ends_the_generation(with_script: RunScript, stream
                 break
         else:
             request = asyncio.create_task(client.complete("a"))
-            while not (await client.health())["generated_tokens"]:
+            while not (await client.health())["generated_tokens"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             request.cancel()
         health = await client.settled()

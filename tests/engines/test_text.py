@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +32,7 @@ def split_text(draw: st.DrawFn) -> tuple[str, list[bytes]]:
     data = text.encode()
     cuts = sorted(draw(st.lists(st.integers(0, len(data)), max_size=12)))
     bounds = [0, *cuts, len(data)]
-    return text, [data[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return text, [data[a:b] for a, b in pairwise(bounds)]
 
 
 @given(split_text(), st.lists(st.text(ALPHABET, min_size=1, max_size=4), max_size=3).map(tuple))

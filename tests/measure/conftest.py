@@ -19,9 +19,9 @@ PROGRAM = Path(__file__).with_name("faulty_server.py")
 class FaultyServer:
     """A running scripted server."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
         self.process = process
-        self.url = f"http://127.0.0.1:{port}/v1"
+        self.url = url
 
     def log(self) -> list[dict[str, Any]]:
         """Requests received so far: ``body``, ``key``, ``headers``."""
@@ -31,12 +31,15 @@ class FaultyServer:
 
 
 @contextmanager
-def running_server() -> Iterator[FaultyServer]:
-    with subprocess.Popen([sys.executable, str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+def running_server(*certificate: Path) -> Iterator[FaultyServer]:
+    """The server in a process of its own; with a certificate and its key it speaks TLS."""
+    command = [sys.executable, str(PROGRAM), *map(str, certificate)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdin is not None
         try:
-            yield FaultyServer(process, int(process.stdout.readline()))
+            port = int(process.stdout.readline())
+            yield FaultyServer(process, f"http{'s' if certificate else ''}://127.0.0.1:{port}/v1")
         finally:
             process.kill()
 

@@ -1,7 +1,7 @@
 """A scripted OpenAI-like server, run as a program: the requested model names how it behaves, faults included.
 
-``python faulty_server.py`` prints its port and serves on loopback until its standard input closes. ``/control/log``
-tells the request bodies and headers received so far.
+``python faulty_server.py [CERTIFICATE KEY]`` prints its port and serves on loopback until its standard input
+closes. ``/control/log`` tells the request bodies and headers received so far.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -149,6 +150,13 @@ async def error_in_stream(writer: Writer, request: Request) -> None:
     await stream(writer, delta("so far"), sse({"error": {"message": "out of KV memory", "type": "server_error"}}), DONE)
 
 
+async def error_then_silence(writer: Writer, request: Request) -> None:
+    del request
+    writer.write(HEAD + chunk(delta("so far")) + chunk(sse({"error": "the engine is gone"})))
+    await writer.drain()
+    await asyncio.sleep(3600)
+
+
 async def malformed(writer: Writer, request: Request) -> None:
     del request
     await stream(writer, delta("good"), b'data: {"choices": [{"delta": \n\n', delta("never seen"), DONE)
@@ -274,12 +282,40 @@ async def dies_at_two(writer: Writer, request: Request) -> None:
 BEHAVIOURS: dict[str, Callable[[Writer, Request], Awaitable[None]]] = {
     behaviour.__name__: behaviour
     for behaviour in (
-        ok, slow, reasoning, think_tags, coalesced, coalesced_told, timings, cached, no_usage, no_finish, empty,
-        nothing, no_body, error_in_stream, malformed, ignores_stream, until_close, held_open, reset, close_unanswered,
-        stall, silent, not_http, not_found, plain_error, echoes_key, redirects, refuses_continuous, refuses_options,
-        fails_at_first, dies_at_two,
+        ok,
+        slow,
+        reasoning,
+        think_tags,
+        coalesced,
+        coalesced_told,
+        timings,
+        cached,
+        no_usage,
+        no_finish,
+        empty,
+        nothing,
+        no_body,
+        error_in_stream,
+        error_then_silence,
+        malformed,
+        ignores_stream,
+        until_close,
+        held_open,
+        reset,
+        close_unanswered,
+        stall,
+        silent,
+        not_http,
+        not_found,
+        plain_error,
+        echoes_key,
+        redirects,
+        refuses_continuous,
+        refuses_options,
+        fails_at_first,
+        dies_at_two,
     )
-}  # fmt: skip
+}
 
 
 async def get(path: str, writer: Writer) -> None:
@@ -326,7 +362,11 @@ def leave_when_stdin_closes() -> None:
 
 
 async def main() -> None:
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    context = None
+    if len(sys.argv) > 1:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(sys.argv[1], sys.argv[2])
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the parent reads it
     threading.Thread(target=leave_when_stdin_closes, daemon=True).start()
     await server.serve_forever()

@@ -267,6 +267,15 @@ def test_a_resumed_bench_repeats_no_key_and_no_number(server: FaultyServer) -> N
         assert not {s.block for s in book.samples[:kept]} & {s.block for s in book.samples[kept:]}
 
 
+def test_resuming_leaves_what_had_finished_as_it_was(server: FaultyServer) -> None:
+    work, book = workload(), Book()
+    first = run(measure(work, candidates("not_found", "ok"), Remote(server.url), book, Silent()))
+    done = frozenset(sample.key for sample in book.samples)
+    again = run(measure(work, first, Remote(server.url), book, Silent(), done=done, next_i=len(done)))
+    assert again == first
+    assert len(book.samples) == len(done)
+
+
 def test_cancelling_keeps_what_ended_and_stops_every_engine() -> None:
     book, servers = Book(enough=12), Servers()
 

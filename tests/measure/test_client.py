@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from assay.measure.client import Client
 from assay.measure.loop import run
-from assay.types import Decoding, Endpoint, Prompt, Sample
-from tests.measure.conftest import FaultyServer
+from assay.types import NS, Decoding, Endpoint, Prompt, Sample
+from tests.measure.conftest import FaultyServer, running_server
 
 PROMPT = Prompt(id="p", prompt="hello", system="be brief")
 BLANK = Sample(i=3, variant="v", engine="e", prompt="p", round=1, phase="measure", concurrency=2, block=9)
@@ -171,6 +176,13 @@ def test_an_error_inside_a_good_status(server: FaultyServer) -> None:
     assert sample.text == "so far"
 
 
+def test_an_error_is_seen_at_once_where_the_stream_then_hangs(server: FaultyServer) -> None:
+    sample = ask(server.url, "error_then_silence", timeout_s=60)
+    assert failure(sample) == ("stream", None)
+    assert sample.text == "so far"
+    assert (sample.done_ns or 0) - (sample.sent_ns or 0) < 30 * NS
+
+
 def test_malformed_event(server: FaultyServer) -> None:
     sample = ask(server.url, "malformed")
     assert failure(sample) == ("protocol", None)
@@ -252,6 +264,15 @@ def test_a_server_that_refuses_counts_in_every_chunk_is_asked_for_them_at_the_en
     assert asked == [{"include_usage": True, "continuous_usage_stats": True}] + [{"include_usage": True}] * 3
 
 
+def test_requests_in_flight_together_step_down_together(server: FaultyServer) -> None:
+    async def go() -> list[Sample]:
+        endpoint = Endpoint(url=server.url, model="refuses_continuous", engine="e")
+        async with Client(endpoint, connections=4) as client:
+            return await asyncio.gather(*(client.ask(PROMPT, Decoding(), BLANK) for _ in range(4)))
+
+    assert [(sample.error, sample.token_source) for sample in run(go())] == [(None, "server")] * 4
+
+
 def test_a_server_that_refuses_stream_options_is_asked_without(server: FaultyServer) -> None:
     before = len(server.log())
     sample = ask(server.url, "refuses_options", times=2)
@@ -263,3 +284,38 @@ def test_a_server_that_refuses_stream_options_is_asked_without(server: FaultySer
 def test_a_connection_serves_many_requests(server: FaultyServer) -> None:
     sample = ask(server.url, "ok", times=20)
     assert (sample.error, sample.text) == (None, "echo: hello")
+
+
+TLS_CLIENT = """
+import asyncio, sys
+from assay.measure.client import Client
+from assay.measure.loop import fastest_loop
+from assay.types import Decoding, Endpoint, Prompt, Sample
+
+async def ask(url):
+    blank = Sample(i=0, variant="v", engine="e", prompt="p", round=0, phase="measure")
+    async with Client(Endpoint(url=url, model="ok", engine="e")) as client:
+        for _ in range(2):
+            sample = await client.ask(Prompt(id="p", prompt="hello"), Decoding(), blank)
+    print(sample.error, sample.text, len(sample.chunk_ns), sample.output_tokens, sep="|")
+
+factory = asyncio.new_event_loop if sys.argv[1] == "asyncio" else fastest_loop()[1]
+with asyncio.Runner(loop_factory=factory) as runner:
+    runner.run(ask(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "fastest"])
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
+def test_streams_over_tls(tmp_path: Path, loop: str) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*made, "-out", str(certificate), "-keyout", str(key)], check=True, capture_output=True)
+    env = {**os.environ, "SSL_CERT_FILE": str(certificate), "PYTHONPATH": os.pathsep.join(sys.path)}
+    with running_server(certificate, key) as secure:
+        program = [sys.executable, "-c", TLS_CLIENT, loop, secure.url]
+        told = subprocess.run(program, env=env, check=True, capture_output=True, text=True, timeout=60).stdout
+        untrusted = ask(secure.url, "ok")
+    assert told == "None|echo: hello|3|3\n"
+    assert failure(untrusted) == ("connect", None)

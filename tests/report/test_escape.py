@@ -50,7 +50,7 @@ def test_markdown_text_breaks_no_table_and_opens_no_tag(text: str) -> None:
         ("notes-4m:q8_0 @ llama.cpp", "notes-4m:q8_0 @ llama.cpp"),
         ("a|b", "a\\|b"),
         ("*x* _y_", "\\*x\\* \\_y\\_"),
-        ("<b> & [l](u)", "&lt;b&gt; &amp; \\[l\\](u)"),
+        ("<b> & [l](u)", "&lt;b> &amp; \\[l\\](u)"),
     ],
 )
 def test_markdown_text_leaves_plain_names_alone(text: str, escaped: str) -> None:

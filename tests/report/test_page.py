@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from assay.report import Report, to_html
-from assay.report.page import FOLD_AFTER, TEXT_LIMIT, fold
+from assay.report.page import TEXT_LIMIT, fold, unbroken
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "col", "wbr"}
 
@@ -131,12 +131,18 @@ def test_hostile_texts_stay_texts(spoilt: Page) -> None:
 
 
 def test_long_texts_are_folded_and_very_long_ones_cut_with_the_rest_counted(spoilt: Page) -> None:
-    assert not fold("short").long
-    assert fold("x" * (FOLD_AFTER + 1)).long
-    assert fold("\n" * 20).long
-    cut = fold("y" * (TEXT_LIMIT + 7))
+    assert not fold("short", 10).long
+    assert fold("x" * 11, 10).long
+    assert fold("\n" * 20, 100).long
+    cut = fold("y" * (TEXT_LIMIT + 7), 10)
     assert (len(cut.whole), cut.left_out, cut.length) == (TEXT_LIMIT, 7, TEXT_LIMIT + 7)
     assert [a for a in spoilt.all("details") if a.get("class") == "fold"]
+
+
+def test_names_are_not_broken_at_their_hyphens() -> None:
+    assert unbroken("Run notes-4m <b>") == 'Run <span class="whole">notes-4m</span> &lt;b&gt;'
+    assert unbroken("<img-x>") == '<span class="whole">&lt;img-x&gt;</span>'
+    assert "whole" not in unbroken("x-" * 40)
 
 
 def test_what_is_not_shown_is_counted(page: Page) -> None:

@@ -55,6 +55,20 @@ def test_time_left_goes_by_the_pace_so_far_and_is_unknown_at_first() -> None:
     assert reporter.time_left(10, 10) == 0
 
 
+def test_a_step_that_goes_on_counting_goes_by_its_own_pace() -> None:
+    clock = Clock()
+    reporter, _ = plain(clock)
+    reporter.stage("slow start")
+    clock.at += 100
+    reporter.progress(2, 12)
+    reporter.stage("the rest")
+    clock.at += 4
+    assert reporter.time_left(4, 12) == 16
+    reporter.stage("another count")
+    clock.at += 4
+    assert reporter.time_left(1, 3) == 8
+
+
 def test_a_stage_begins_anew() -> None:
     clock = Clock()
     reporter, out = plain(clock)

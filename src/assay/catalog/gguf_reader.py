@@ -113,15 +113,30 @@ class Cursor:
         if kind in FIXED:
             self.skip(FIXED[kind].size * count)
         elif kind == STRING:
-            for _ in self.counted(count, at_least=8, what="strings"):
-                self.skip(self.uint64())
+            self._pass_strings(count)
         else:
             for _ in self.counted(count, at_least=12, what="arrays"):
                 self.value(kind, depth + 1)
 
+    def _pass_strings(self, count: int) -> None:
+        """A vocabulary has some hundred thousand strings: this loop is most of the time that a header takes."""
+        position, length_at = self.position, U64.unpack_from
+        for _ in self.counted(count, at_least=8, what="strings"):
+            if position + 8 > len(self._buffer):
+                self._load(position + 8)
+            position += 8 + length_at(self._buffer, position)[0]
+        self._load(position)
+        self.position = position
+
     def _advance(self, count: int) -> int:
-        """Make ``count`` bytes readable, and give where in the buffer they begin."""
-        start, end = self.position, self.position + count
+        """Make the next ``count`` bytes readable and move on over them; gives where in the buffer they begin."""
+        start = self.position
+        self._load(start + count)
+        self.position = start + count
+        return start
+
+    def _load(self, end: int) -> None:
+        """Have everything before ``end`` in the buffer."""
         if end > self.size:
             raise self.bad(f"it is cut off: {end} bytes are promised, {self.size} are there")
         if end > MAX_HEADER:
@@ -130,5 +145,3 @@ class Cursor:
             self._buffer += self._file.read(max(end - len(self._buffer), CHUNK))
             if end > len(self._buffer):
                 raise self.bad("it became shorter while it was read")
-        self.position = end
-        return start

@@ -1,6 +1,6 @@
 """``models.json``: the models that people keep a list of, in the three shapes that such lists have.
 
-1. a list: ``[{"name": "a", "task": "chat", "min_ram_gb": 8, "notes": "..."}]``
+1. a list: ``[{"name": "a", "task": "chat", "min_ram_gb": 8, "notes": "..."}]``, or of names alone: ``["a", "b"]``
 2. a map: ``{"a": {"capabilities": ["chat"], "size_mb": 2400}}``
 3. ours: ``{"version": 1, "models": [{"alias": "a", "path": "a.gguf", ...}], "prompts": "prompts.json"}``
 

@@ -63,6 +63,8 @@ def read_entry(place: Place, key: str | None, row: Any, bundled: Sequence[Varian
     Raises:
         BadRegistry: a key is missing or holds something else than expected.
     """
+    if isinstance(row, str) and key is None:
+        row = {"alias": row}
     if not isinstance(row, dict):
         raise place.bad(f"it is {kind_of(row)}; an object is expected", 'write {"name": "...", "task": "chat"}')
     try:

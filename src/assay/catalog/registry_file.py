@@ -47,7 +47,7 @@ class EntryFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class RegistryFile(Struct, frozen=True, kw_only=True):
     """A registry with everything that Assay reads."""
 
-    models: list[EntryFile] | dict[str, EntryFile]
+    models: list[Text | EntryFile] | dict[str, EntryFile]
     version: Annotated[int, Meta(ge=1, le=1)] = 1
     prompts: Annotated[Prompts | None, Meta(description="A prompts.json, or the list itself.")] = None
 
@@ -56,7 +56,8 @@ def registry_schema() -> dict[str, Any]:
     """JSON Schema of ``models.json`` in its three shapes; keys that Assay does not know are allowed."""
     (_, _), components = msgspec.json.schema_components([EntryFile, RegistryFile], ref_template="#/$defs/{name}")
     entry = {"$ref": "#/$defs/EntryFile"}
-    named = {**entry, "anyOf": [{"required": ["alias"]}, {"required": ["name"]}]}
+    with_name = {**entry, "anyOf": [{"required": ["alias"]}, {"required": ["name"]}]}
+    named = {"anyOf": [{"type": "string", "minLength": 1}, with_name]}
     components["RegistryFile"]["properties"]["models"]["anyOf"][0]["items"] = named
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

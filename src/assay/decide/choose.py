@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import structs
 
 from assay.decide.alike import common_prompts, require_alike
-from assay.decide.bootstrap import REPLICATES, draw
+from assay.decide.bootstrap import REPLICATES, Draws, draw
 from assay.decide.estimates import Estimates
 from assay.decide.figures import is_quality
 from assay.decide.limits import LicenceClass, Miss, licence_miss, limit_miss, meets
@@ -47,6 +47,8 @@ def choose(
 
     The winner is the one that the policy picks by the estimates. P(best) is the share of bootstrap replicates in which
     it picks the same: prompts are drawn anew, the same for every candidate, limits and preferences applied each time.
+    Prompts that all speak for one candidate do so by chance once in 2 ** prompts, which no drawing from them can show:
+    P(best) is at most 1 less that, so fewer than five prompts are never sure at 0.95, and one prompt gives no P(best).
     See `assay.decide.ranking.rank` for what a tolerance is. A candidate with an unknown figure that a limit needs is
     rejected. Of a candidate in several runs the newest measurement counts.
 
@@ -64,8 +66,7 @@ def choose(
     used, instead = _with_objective(policy, known)
     entries = [Entry(one, _misses(one, used, licence_class)) for one in known]
     error_s = max((d.record.selftest.error_s for d in datas if d.record.selftest), default=0.0)
-    rows = draws.replicates + 1
-    contest = _contest(entries, used, instead, error_s, rows)
+    contest = _contest(entries, used, instead, draws, error_s)
     warnings += [*_run_warnings(datas, len(prompts)), *_figure_warnings(entries, used, instead)]
     winner = int(contest.ranked.winner[0])
     p_best = contest.shares[winner] if winner != NOBODY else None
@@ -107,8 +108,8 @@ def _field(datas: Sequence[RunData], policy: Policy, prompts: Collection[str]) -
 
 def _as_given(entries: Sequence[Entry], datas: Sequence[RunData]) -> list[tuple[int, Entry]]:
     """Entries with their index, in the order of the runs' records."""
-    order = {c.key: place for place, c in enumerate(c for data in reversed(datas) for c in data.record.candidates)}
-    return sorted(enumerate(entries), key=lambda pair: order[pair[1].known.measured.candidate.key])
+    order = list(dict.fromkeys(candidate.key for data in datas for candidate in data.record.candidates))
+    return sorted(enumerate(entries), key=lambda pair: order.index(pair[1].known.measured.candidate.key))
 
 
 def _with_objective(policy: Policy, known: Sequence[Estimates]) -> tuple[Policy, str | None]:
@@ -146,8 +147,9 @@ def _failed(reason: str | None) -> str:
     return reason if "fail" in reason.casefold() else f"failed: {reason}"
 
 
-def _contest(entries: list[Entry], policy: Policy, instead: str | None, error_s: float, rows: int) -> Contest:
+def _contest(entries: list[Entry], policy: Policy, instead: str | None, draws: Draws, error_s: float) -> Contest:
     """Rank the entries; one that is out by the estimates may still be in, in replicates where its limits hold."""
+    rows = draws.replicates + 1
     rules = [
         Rule(name, np.vstack([_row(entry.known, name, rows) for entry in entries]), policy.tolerance, error_s)
         for name in dict.fromkeys((policy.objective, *policy.then))
@@ -166,7 +168,7 @@ def _contest(entries: list[Entry], policy: Policy, instead: str | None, error_s:
         rules=tuple(rules),
         ranked=ranked,
         second=second,
-        shares=_shares(ranked, len(entries)),
+        shares=_shares(ranked, len(entries), len(draws.prompts)),
         meets=tuple(float(row[1:].mean()) if rows > 1 else None for row in eligible),
         confidence=policy.confidence,
         instead_of=instead,
@@ -183,11 +185,13 @@ def _row(known: Estimates, name: str, rows: int) -> np.ndarray[tuple[int], np.dt
     return row
 
 
-def _shares(ranked: Ranked, count: int) -> tuple[float | None, ...]:
+def _shares(ranked: Ranked, count: int, prompts: int) -> tuple[float | None, ...]:
+    """P(best) of each candidate; never more than 1 - 2 ** -prompts, see `choose`."""
     drawn = ranked.winner[1:]
     if not len(drawn):
         return (None,) * count
-    return tuple(float((drawn == index).mean()) for index in range(count))
+    most = 1 - 0.5**prompts
+    return tuple(min(float((drawn == index).mean()), most) for index in range(count))
 
 
 def _verdict(entry: Entry, contest: Contest, index: int, replicates: int) -> Verdict:

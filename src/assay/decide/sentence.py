@@ -60,9 +60,9 @@ def _why(contest: Contest, winner: int) -> str:
     rules = contest.rules
     rule = rules[number % len(rules)]
     mine, theirs = (_value(rule, index) for index in (winner, second))
-    ahead = f"{rule.figure} {mine} against {theirs}"
+    ahead = f"{rule.figure} ({mine} against {theirs})"
     if number >= len(rules):
-        return f"{other} ties with it in every line of the policy within the tolerance, and the bare {ahead} decides"
+        return f"{other} ties with it in every line within the tolerance, and the bare figure decides: {ahead}"
     if number == 0:
         return f"it beats {other} on {ahead}"
     tied = ", ".join(_tie(one, winner, second) for one in rules[:number] if one.figure != rule.figure)

@@ -9,7 +9,7 @@ import importlib
 import inspect
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -64,12 +64,9 @@ class CustomModelAdapter:
         """Load the weights; called once, before any request. What it raises is why the start failed."""
         raise NotImplementedError
 
-    def generate(self, prompt: str, **params: Any) -> Iterable[str]:
-        """Yield the answer in pieces of text; closed when the client leaves or a stop string is met.
-
-        A generator may return ``"length"`` when it was cut by ``max_tokens``.
-        """
-        raise NotImplementedError
+    generate: Callable[..., Iterable[str]]
+    """``generate(prompt: str, **params)`` yields the answer in pieces of text; closed when the client leaves or a stop
+    string is met. A generator may return ``"length"`` when it was cut by ``max_tokens``."""
 
     def count_tokens(self, text: str) -> int | None:  # noqa: ARG002 - the default knows no tokens
         """Tokens of ``text``; None (the default) leaves usage unknown."""
@@ -136,6 +133,8 @@ class AdapterModel:
 
     def __init__(self, adapter: CustomModelAdapter, spec: Spec) -> None:
         self._adapter = adapter
+        if not hasattr(adapter, "generate"):
+            raise BadInput(f"{type(adapter).__name__} has no method generate(prompt, **params)")
         self._chat = getattr(adapter, "chat", None)
         accepted = _accepted(adapter.generate)
         if self._chat is not None:

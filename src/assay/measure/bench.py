@@ -108,6 +108,8 @@ class _State:
     failure: str | None = None
     answered: bool = False
     """Whether a measured request has succeeded."""
+    asked: bool = False
+    """Whether this bench has asked it anything; what a resumed run has finished earlier stays as it was."""
     unanswered: int = 0
     last_error: RequestError | None = None
     endpoint: Endpoint | None = None
@@ -126,6 +128,7 @@ class _State:
     def saw(self, sample: Sample) -> str | None:
         """Learn from an ended request; a reason where the candidate is to be given up."""
         error = sample.error
+        self.asked = True
         if error is None:
             self.unanswered = 0
             self.answered |= sample.phase == "measure"
@@ -140,6 +143,8 @@ class _State:
         return f"was given up after {self.unanswered} requests in a row without an answer: {error.message}"
 
     def outcome(self) -> Candidate:
+        if not self.asked and self.failure is None and self.candidate.status != "pending":
+            return self.candidate
         reason = self.failure
         if reason is None and not self.answered:
             reason = f"no request succeeded; the last one: {self.last_error.message}" if self.last_error else None

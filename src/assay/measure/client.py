@@ -92,12 +92,13 @@ class Client:
         ``timeout_s`` is for the whole request, connecting included.
         """
         while True:
-            body = request_body(self._model, prompt, decoding, stream=stream, counting=self._counting)
+            counting = self._counting
+            body = request_body(self._model, prompt, decoding, stream=stream, counting=counting)
             exchange = _Exchange()
             await self._run(exchange, body, timeout_s)
-            if not (stream and exchange.refused_counting and self._counting < Counting.NOTHING):
+            if not (stream and exchange.refused_counting and counting < Counting.NOTHING):
                 return self._sample(exchange, blank)
-            self._counting = Counting(self._counting + 1)
+            self._counting = max(self._counting, Counting(counting + 1))
 
     async def _run(self, exchange: _Exchange, body: bytes, timeout_s: float) -> None:
         transcript = exchange.transcript

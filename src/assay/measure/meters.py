@@ -2,7 +2,8 @@
 
 On Linux memory is the PSS of ``smaps_rollup``, in which pages that processes share are counted once over all of them;
 where that cannot be read it is the RSS, and the reading says which. GPU memory is what NVML reports for the same
-processes, None where there is no NVML or it does not know them (as in most containers).
+processes, None where there is no NVML or it does not know them (as in most containers). An engine is read from when
+it is ready: what only loading took is not seen.
 """
 
 from __future__ import annotations

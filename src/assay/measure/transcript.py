@@ -28,6 +28,7 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 OPEN_SHARE = 0.02
 """How much of the tokens after the first chunk may be in doubt before the first chunk's count is called unknown."""
 _DONE = b"[DONE]"
+_ERROR = b'"error"'
 
 
 @dataclass
@@ -59,9 +60,9 @@ class Transcript:
     _last_count: int | None = None
 
     def read(self, ns: int, data: bytes) -> None:
-        """Keep what was read at ``ns``; decode once a batch is full or the end is in sight."""
+        """Keep what was read at ``ns``; decode once a batch is full or the end may be in sight."""
         self._reads.append((ns, data))
-        if len(self._reads) >= BATCH or _DONE in data:
+        if len(self._reads) >= BATCH or _DONE in data or _ERROR in data:
             self.settle()
 
     def settle(self) -> None:

@@ -30,7 +30,7 @@ def one_line(text: str, limit: int | None = None) -> str:
 def markdown_text(text: str, limit: int | None = None) -> str:
     """One line that Markdown shows as it is, inside tables too."""
     line = one_line(text, limit)
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = line.replace("&", "&amp;").replace("<", "&lt;")
     return _MARKDOWN.sub(lambda match: "\\" + match.group(0), line)
 
 

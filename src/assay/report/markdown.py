@@ -13,13 +13,16 @@ from assay.report.subject import Report, SimpleRow
 from assay.report.units import UNKNOWN, duration, number
 from assay.report.wording import day, policy_facts
 
+TEXT_LIMIT = 600
+"""Characters of one foreign text; the JSON form has all of it."""
+
 
 def to_markdown(report: Report) -> str:
     """The whole report but charts and answers; every foreign text is escaped and on one line."""
     parts = [
-        [f"# {markdown_text(report.sentence)}"],
+        [f"# {markdown_text(report.sentence, 400)}"],
         _facts(policy_facts(report)),
-        [f"> {markdown_text(note)}" for note in notes(report)],
+        [f"> {markdown_text(note, TEXT_LIMIT)}" for note in notes(report)],
         ["## Six dimensions"],
         *_dimensions(dimensions(report)),
         _rejected(report),
@@ -30,7 +33,7 @@ def to_markdown(report: Report) -> str:
         ["## Engines", "", *_engines(report)],
         ["## The instrument's own error", "", *_instrument(report)],
         ["## This run", "", *_facts([("Date", day(report.record.created)), *run_facts(report)])],
-        ["```", one_line(report.bench_command).replace("```", ""), one_line(report.report_command), "```"],
+        ["```", one_line(report.bench_command, 2_000).replace("```", ""), one_line(report.report_command), "```"],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
@@ -100,7 +103,10 @@ def _cell(cell: Cell) -> str:
 
 def _rejected(report: Report) -> list[str]:
     found = rejections(report)
-    lines = [f"- **{markdown_text(r.label, 90)}**: {'; '.join(map(markdown_text, r.reasons))}" for r in found]
+    lines = [
+        f"- **{markdown_text(r.label, 90)}**: {'; '.join(markdown_text(text, TEXT_LIMIT) for text in r.reasons)}"
+        for r in found
+    ]
     return ["## Rejected", "", *lines] if found else []
 
 
@@ -153,7 +159,7 @@ def _instrument(report: Report) -> list[str]:
 
 
 def _facts(rows: Iterable[tuple[str, str]]) -> list[str]:
-    return [f"- {label}: {markdown_text(text, 600)}" for label, text in rows]
+    return [f"- {label}: {markdown_text(text, TEXT_LIMIT)}" for label, text in rows]
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from assay.report.answers import questions
 from assay.report.charts import chart_svg, drawings
 from assay.report.dimensions import dimensions
-from assay.report.drawing import Drawing
+from assay.report.drawing import Drawing, names
 from assay.report.escape import clean, one_line
 from assay.report.findings import failures, notes, rejections
 from assay.report.front import quality_against_latency
@@ -29,12 +29,13 @@ from assay.report.wording import day, policy_facts
 
 if TYPE_CHECKING:
     import jinja2
+    from markupsafe import Markup
 
 WIDE, NARROW = 1000, 340
 """Widths in pixels that every chart is drawn in; the style sheet shows the one that fits."""
 QUESTIONS_SHOWN = 12
-FOLD_AFTER = 420
-"""Characters beyond which a text is folded."""
+UNBROKEN = 28
+"""Characters up to which a name with hyphens stays in one piece."""
 TEXT_LIMIT = 20_000
 """Characters of one text that the page holds."""
 TEMPLATES = "assay.report"
@@ -85,6 +86,17 @@ def to_html(report: Report) -> str:
     )
 
 
+def unbroken(text: str) -> Markup:
+    """``text`` escaped, with names such as ``notes-4m:q8_0`` kept from being broken at their hyphens."""
+    from markupsafe import Markup, escape
+
+    def word(part: str) -> Markup:
+        kept = "-" in part and len(part) <= UNBROKEN
+        return Markup('<span class="whole">{}</span>').format(part) if kept else escape(part)
+
+    return Markup(" ").join(word(part) for part in text.split(" "))
+
+
 def content_policy(script: str) -> str:
     """A Content-Security-Policy under which only this very script runs and nothing is fetched."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -94,12 +106,12 @@ def content_policy(script: str) -> str:
     )
 
 
-def fold(text: str) -> Folded:
-    """``text`` for the page: folded when long, cut at ``TEXT_LIMIT`` with the number of characters left out."""
+def fold(text: str, after: int) -> Folded:
+    """``text`` folded beyond ``after`` characters, cut at ``TEXT_LIMIT`` with the number of characters left out."""
     text = clean(text)
     whole = text[:TEXT_LIMIT]
-    short = len(text) <= FOLD_AFTER and text.count("\n") <= 12
-    head = whole if short else "\n".join(whole[:FOLD_AFTER].split("\n")[:6]).rstrip()
+    short = len(text) <= after and text.count("\n") <= 12
+    head = whole if short else "\n".join(whole[:after].split("\n")[:6]).rstrip()
     return Folded(head, whole, len(text), len(text) - len(whole))
 
 
@@ -108,6 +120,7 @@ def _content(report: Report) -> dict[str, Any]:
     table = dimensions(report)
     return {
         "table": table,
+        "names": names(report),
         "groups": [(name, len(list(own))) for name, own in groupby(c.dimension.group for c in table.columns)],
         "chance": probability(report.choice.p_best) if report.choice and report.choice.winner else None,
         "policy_facts": policy_facts(report),
@@ -131,13 +144,13 @@ def _content(report: Report) -> dict[str, Any]:
     }
 
 
-def _outliers(report: Report) -> list[tuple[int, str, list[PromptLatency]]]:
-    """Colour, label and outliers of each candidate that has some, the furthest out first."""
+def _outliers(report: Report) -> list[tuple[int, list[PromptLatency]]]:
+    """Place in the run and outliers of each candidate that has some, the furthest out first."""
     found = []
     for index, candidate in enumerate(report.candidates):
         own = [p for p in prompt_latencies(report, candidate.key, report.level) if p.outlier]
         if own:
-            found.append((index, candidate.label, sorted(own, key=lambda p: -abs(p.score))))
+            found.append((index, sorted(own, key=lambda p: -abs(p.score))))
     return found
 
 
@@ -151,7 +164,8 @@ def _figures(report: Report) -> list[Figure]:
 
 def _svg(drawing: Drawing) -> str:
     """A drawing for the page: hidden from screen readers, which are given the description and the tables."""
-    svg = chart_svg(drawing.finished(PAGE, titled=False).to_dict())
+    # Validation takes a fifth of the page's time, and these descriptions are built by this room alone.
+    svg = chart_svg(drawing.finished(PAGE, titled=False).to_dict(validate=False))
     svg = re.sub(r' role="graphics-(symbol|object|document)"', "", svg)
     svg = re.sub(r' aria-roledescription="[^"]*"', "", svg)
     svg = re.sub(r' aria-label="(?:[XY]-axis|Title)[^"]*"', "", svg)
@@ -197,6 +211,7 @@ def _environment() -> jinja2.Environment:
     filters: dict[str, Callable[..., Any]] = {
         "fold": fold,
         "line": one_line,
+        "unbroken": unbroken,
         "number": number,
         "duration": duration,
         "count": count,

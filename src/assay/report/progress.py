@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
+STAGE_LIMIT = 72
 EVERY_S = 10.0
 """Without a terminal, a line at most so often, besides the first and the last of a step."""
 
@@ -34,6 +35,8 @@ class ProgressReporter:
         self._stage = ""
         self._started = now()
         self._said: float | None = None
+        self._last = (0, 0)
+        self._before = (0, 0)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal and not self._console.is_dumb_terminal:
@@ -50,7 +53,8 @@ class ProgressReporter:
 
     def stage(self, text: str, /) -> None:
         """A new step: the bar starts anew."""
-        self._stage, self._started, self._said = one_line(text, 200), self._now(), None
+        self._stage, self._started, self._said = one_line(text, STAGE_LIMIT), self._now(), None
+        self._before = self._last
         if self._bar is None:
             self._line(self._stage)
             return
@@ -61,6 +65,7 @@ class ProgressReporter:
     def progress(self, done: int, total: int, text: str = "", /) -> None:
         """``done`` of ``total`` units of the step, with the time left by the pace so far."""
         left = self.time_left(done, total)
+        self._last = (done, total)
         words = one_line(text, 60)
         if self._bar is not None:
             if self._task is None:
@@ -81,8 +86,12 @@ class ProgressReporter:
         self._line(one_line(text, 600))
 
     def time_left(self, done: int, total: int) -> float | None:
-        """Seconds left if the rest goes at the pace of what is done; None while that is unknown."""
-        return (self._now() - self._started) / done * (total - done) if 0 < done <= total else None
+        """Seconds left if the rest goes at the pace of this step; None while that is unknown.
+
+        A step may go on counting where the one before it stopped; its pace is that of its own units.
+        """
+        counted = done - (self._before[0] if self._before[1] == total and self._before[0] <= done else 0)
+        return (self._now() - self._started) / counted * (total - done) if counted > 0 and done <= total else None
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -47,7 +47,7 @@ class Sample(Struct, frozen=True, kw_only=True):
     first_chunk_tokens: int | None = None
     """Tokens in the first text chunk, where the server's own counts or one-token chunks tell."""
     text_tokens: int | None = None
-    """Output tokens that had come with the last text chunk, where known: an end token that is counted comes after it."""
+    """Output tokens that had come with the last text chunk, where known; an end token that is counted comes later."""
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None

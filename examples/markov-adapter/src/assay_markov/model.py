@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
+from itertools import pairwise
 from pathlib import Path
 
 from assay.engines import CustomModelAdapter
@@ -19,7 +20,7 @@ def train(text: str) -> Successors:
     counts: dict[str, Counter[str]] = {}
     for line in text.splitlines():
         words = [END, *line.split(), END]
-        for word, successor in zip(words, words[1:], strict=False):
+        for word, successor in pairwise(words):
             counts.setdefault(word, Counter())[successor] += 1
     return {word: dict(sorted(successors.items())) for word, successors in sorted(counts.items())}
 
@@ -36,7 +37,7 @@ class MarkovModel(CustomModelAdapter):
 
     def generate(
         self, prompt: str, *, max_tokens: int = 64, temperature: float = 1.0, seed: int | None = None
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, str]:
         """Yield a word at a time; return ``length`` when ``max_tokens`` cut the text."""
         chance = random.Random(seed)
         word = (prompt.split() or [END])[-1]
