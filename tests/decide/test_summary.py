@@ -49,10 +49,10 @@ def test_figures_worked_out_by_hand(make: Make) -> None:
         "tpot_mean": (0.1 + 0.2 + 0.1) / 3,
         "gap_mean": (4 * 0.1 + 2 * 0.2 + 10 * 0.1) / 16,
         "gap_p50": 0.1,
-        "decode_tps": (10 + 5 + 10) / 3,
-        "prefill_tps": (100 + 10 / 0.3 + 50) / 3,
-        "request_tps": (10 + 3 / 0.7 + 11 / 1.2) / 3,
-        "total_tps": (30 + 13 / 0.7 + 21 / 1.2) / 3,
+        "decode_tps": (4 + 2 + 10) / (0.4 + 0.4 + 1.0),
+        "prefill_tps": 30 / 0.6,
+        "request_tps": 19 / 2.4,
+        "total_tps": 49 / 2.4,
         "tokens_per_chunk": 1.0,
         "throughput": 19 / 2.4,
         "load_time": 2.0,
@@ -227,6 +227,13 @@ def test_one_prompt_gives_no_interval(make: Make) -> None:
     part = only(make({"m": {"a": [{"e2e": 0.5}], "b": [{"error": "late"}]}}))
     assert figure(part, "e2e_mean").low is None
     assert figure(part, "error_rate").low == 0.0
+
+
+def test_tokens_that_one_read_brings_together_do_not_rule_the_decode_rate(make: Make) -> None:
+    usual = {"ttft": 0.1, "e2e": 1.1, "tokens": 11}
+    burst = {"ttft": 0.1, "e2e": 0.1 + 1e-7, "tokens": 3}
+    summary = only(make({"m": {"a": [usual], "b": [burst]}}))
+    assert summary.value("decode_tps") == pytest.approx(12, rel=1e-3)
 
 
 @settings(max_examples=25, deadline=None)

@@ -27,9 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare and print."""
-    found = app.compare(
-        app.load(args.before, home=args.home), app.load(args.after, home=args.home), allow=args.allow
-    )
+    found = app.compare(app.load(args.before, home=args.home), app.load(args.after, home=args.home), allow=args.allow)
     if args.output == "json":
         output.as_json(found)
         return 0

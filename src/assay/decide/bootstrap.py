@@ -82,7 +82,7 @@ def percentiles(seen: Observations, draws: Draws, shares: Sequence[float]) -> li
     """numpy's linear percentiles (``shares`` of 0..1), in the estimate and in every replicate.
 
     A replicate's percentile is that of the observations repeated by their prompts' weights. The estimate is exact; in
-    replicates of more than 512 observations it is within a thousandth of rank.
+    replicates of more than 512 observations it is within two thousandths of rank.
     """
     order = np.sort(seen.values)
     if len(order) > _GRID:

@@ -68,7 +68,9 @@ class Estimates:
             self._known[name] = None
         elif time in TIMES and statistic in STATISTICS:
             self._known |= self._times(time)
-        elif name in RATES or name == "tokens_per_chunk":
+        elif name in RATES:
+            self._known[name] = self._rate(name)
+        elif name == "tokens_per_chunk":
             self._known[name] = self._mean(self._per_request(name))
         elif name.startswith("quality."):
             self._known[name] = self._scored(self.measured.criteria.get(name.removeprefix("quality."), {}))
@@ -110,6 +112,20 @@ class Estimates:
             return None
         seen = observations(pairs)
         return Estimate(_usable(means(seen, self._draws), seen), len(pairs), len(pairs) >= _BEYOND)
+
+    def _rate(self, name: str) -> Estimate | None:
+        """Tokens of all requests over the seconds they took.
+
+        A mean of the requests' own rates would be ruled by the shortest: two tokens that one read brings together have
+        a rate without meaning, though their time and number are as true as any.
+        """
+        parts = [(index, _tokens_and_seconds(sample, name)) for index, sample in self._index(self.measured.oks)]
+        known = [(index, part) for index, part in parts if part is not None]
+        spent = observations([(index, seconds) for index, (_, seconds) in known])
+        if not known or float(spent.values.sum()) <= 0:
+            return None
+        vector = ratios(observations([(index, tokens) for index, (tokens, _) in known]), spent, self._draws)
+        return Estimate(_usable(vector, spent), len(known), len(known) >= _BEYOND)
 
     def _scored(self, values: Mapping[int, float]) -> Estimate | None:
         """The mean over prompts of the mean over a prompt's samples, so that every prompt weighs the same."""
@@ -205,6 +221,17 @@ _SINGLE: Final[dict[str, Callable[[Estimates], Estimate | None]]] = {
 def _usable(vector: Floats, seen: Observations) -> Floats:
     """The vector, or the estimate alone where all observations are of one prompt: nothing was drawn among them."""
     return vector if seen.clusters > 1 else vector[:1]
+
+
+def _tokens_and_seconds(sample: Sample, name: str) -> tuple[float, float] | None:
+    """What the rate ``name`` of one request is made of; None where it is not known."""
+    if name == "decode_tps":
+        tokens = sample.output_tokens if sample.text_tokens is None else sample.text_tokens
+        if sample.tpot is None or tokens is None or sample.first_chunk_tokens is None:
+            return None
+        return float(tokens - sample.first_chunk_tokens), sum(sample.gaps)
+    rate, seconds = getattr(sample, name), sample.ttft if name == "prefill_tps" else sample.e2e
+    return (rate * seconds, seconds) if rate is not None and seconds is not None else None
 
 
 def _busy(sample: Sample) -> float | None:

@@ -19,7 +19,7 @@ def summarise(
     """Every figure of every candidate at every concurrency level, in the order of the record.
 
     Only measured requests count, each by its last try; failed ones are in ``error_rate`` and in no latency. Percentiles
-    are numpy's linear ones over all requests; rates and ``tokens_per_chunk`` are means over requests; ``quality`` is
+    are numpy's linear ones over all requests; rates are all tokens over all seconds they took; ``quality`` is
     the mean over prompts of the mean criterion of their samples (by rule where there are such scores, otherwise a
     model's or a person's), and ``quality.<criterion>`` the same for each criterion alone. Intervals are bootstrap
     intervals that draw prompts anew, at ``confidence``; a figure from one prompt, and load time, memory and disk, have

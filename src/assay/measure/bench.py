@@ -18,6 +18,7 @@ from msgspec import structs
 
 from assay.errors import AssayError
 from assay.measure.client import Client
+from assay.measure.loop import short_pauses
 from assay.measure.meters import Meter
 from assay.measure.schedule import Block, CandidateKey, Request, RequestKey, Stage, plan, remaining, total_requests
 from assay.types import (
@@ -95,8 +96,9 @@ async def measure(
     for key in {(variant, engine) for variant, engine, _, phase, *_ in done if phase == "measure"}:
         if key in bench.states:
             bench.states[key].answered = True
-    for stage in left:
-        await bench.stage(stage)
+    with short_pauses():
+        for stage in left:
+            await bench.stage(stage)
     return tuple(state.outcome() for state in bench.states.values())
 
 

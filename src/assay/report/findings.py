@@ -19,7 +19,7 @@ class Rejection(Struct, frozen=True):
 
 
 class Failure(Struct, frozen=True, kw_only=True):
-    """One way in which a candidate failed. ``count`` requests of ``out_of``; both None when it never started."""
+    """One way in which a candidate failed. ``count`` requests of ``out_of``; both None when it failed as a whole."""
 
     label: str
     kind: str
@@ -42,7 +42,7 @@ def rejections(report: Report) -> list[Rejection]:
 
 
 def failures(report: Report) -> list[Failure]:
-    """Candidates that did not start, then failed requests grouped by candidate, kind, status and message."""
+    """Candidates that failed as a whole, then failed requests grouped by candidate, kind, status and message."""
     found = [
         Failure(label=c.label, kind="candidate", message=c.reason or "no reason was recorded")
         for c in report.candidates
@@ -74,7 +74,7 @@ def notes(report: Report) -> list[str]:
     record, machine = report.record, report.record.machine
     found = list(report.choice.warnings) if report.choice else []
     if record.status != "complete":
-        found.append(f"The run is {record.status}: what is shown is what had been measured.")
+        found.append(f"The run's status is {record.status}: what is shown is what had been measured.")
     if report.run.damaged_lines:
         found.append(
             f"{plural(report.run.damaged_lines, 'line')} of the run's files could not be read and were left out."

@@ -114,7 +114,7 @@ def _failed(report: Report) -> list[str]:
     rows = [
         (
             markdown_text(f.label, 90),
-            "did not start" if f.kind == "candidate" else markdown_text(f.kind),
+            "failed" if f.kind == "candidate" else markdown_text(f.kind),
             f.extent,
             markdown_text(f.message, 400),
         )

@@ -224,4 +224,4 @@ def _environment() -> jinja2.Environment:
 
 
 def _resource(name: str) -> str:
-    return files(TEMPLATES).joinpath("page", name).read_text(encoding="utf-8")
+    return files(TEMPLATES).joinpath("template", name).read_text(encoding="utf-8")

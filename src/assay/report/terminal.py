@@ -31,7 +31,8 @@ def print_report(report: Report, console: Console, *, path: str | None = None) -
     console.print()
     chosen = bool(report.choice and report.choice.winner)
     console.print(Text(one_line(report.sentence), style="bold green" if chosen else "bold yellow"))
-    console.print(*(Text(text, style="dim") for label, text in policy_facts(report) if label == "How sure"))
+    for text in (text for label, text in policy_facts(report) if label == "How sure"):
+        console.print(Text(text, style="dim"))
     _list(console, "", notes(report), "yellow", "! ")
     table = dimensions(report)
     for level in table.levels:
@@ -126,18 +127,21 @@ def _cell(cell: Cell, *, roomy: bool) -> Text:
 
 
 def _legend(table: Table, width: int) -> str:
-    parts = ["* best of its column"]
-    if width >= ROOMY:
-        parts.append("below: interval")
+    """What the marks mean that were printed."""
     shown = [i for i, _ in _shown(table.columns, width)]
-    if any(row.cells[i].few for level in table.levels for row in level.rows for i in shown):
-        parts.append("† too few samples")
-    return "   ".join([*parts, f"{UNKNOWN} not measured"])
+    cells = [row.cells[i] for level in table.levels for row in level.rows for i in shown]
+    parts = [
+        ("* best of its column", any(cell.best for cell in cells)),
+        ("below: interval", width >= ROOMY and any(cell.interval for cell in cells)),
+        ("† too few samples", any(cell.few for cell in cells)),
+        (f"{UNKNOWN} not measured", not all(cell.known for cell in cells)),
+    ]
+    return "   ".join(text for text, used in parts if used)
 
 
 def _failure(failure: Failure) -> str:
-    what = "did not start" if failure.kind == "candidate" else f"{failure.kind}, {failure.extent}"
-    return f"{failure.label}: {what}: {failure.message}"
+    what = "" if failure.kind == "candidate" else f"{failure.kind}, {failure.extent}: "
+    return f"{failure.label}: {what}{failure.message}"
 
 
 def _list(console: Console, title: str, lines: Iterable[str], style: str, lead: str) -> None:
