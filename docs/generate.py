@@ -38,7 +38,9 @@ def rows(parser: argparse.ArgumentParser) -> list[str]:
             for name, sub in action.choices.items():
                 nested += ["", f"### {parser.prog} {name}", "", sub.description or "", "", *rows(sub)]
         elif action.help != argparse.SUPPRESS:
-            lines.append(f"| `{spelled(action).replace('|', chr(92) + '|')}` | {(action.help or '').replace('|', '/')} |")
+            lines.append(
+                f"| `{spelled(action).replace('|', chr(92) + '|')}` | {(action.help or '').replace('|', '/')} |"
+            )
     return (lines if len(lines) > 2 else []) + nested
 
 

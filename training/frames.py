@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from training import grammar
+from training.grammar import Grammar
+
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames seen in training, and frames that only held-out notes use."""
+    """Frames seen in training, frames that only held-out notes use, and grammars that compose more for training."""
 
     train: tuple[str, ...]
     held_out: tuple[str, ...]
+    grammars: tuple[Grammar, ...] = ()
 
 
 DATED = Frames(
@@ -38,6 +42,7 @@ DATED = Frames(
         "{who} said yes when asked to {what} by {when}.",
         "until {when}, {who} has time to {what}.",
     ),
+    grammars=grammar.DATED,
 )
 
 UNDATED = Frames(
@@ -58,6 +63,7 @@ UNDATED = Frames(
         "We count on {who} to {what}.",
         "{who} said yes when asked to {what}.",
     ),
+    grammars=grammar.UNDATED,
 )
 
 DECIDED = Frames(
@@ -75,6 +81,7 @@ DECIDED = Frames(
         "In the end everyone decided to {matter}.",
         "A vote was held and we agreed to {matter}.",
     ),
+    grammars=grammar.DECIDED,
 )
 
 UNDECIDED = Frames(
@@ -92,6 +99,7 @@ UNDECIDED = Frames(
         "We could not agree on whether to {matter}.",
         "The vote to {matter} was put off.",
     ),
+    grammars=grammar.UNDECIDED,
 )
 
 FILLERS = Frames(
@@ -126,6 +134,7 @@ FILLERS = Frames(
         "It was raining.",
         "{name} was ill.",
     ),
+    grammars=grammar.FILLERS,
 )
 
 OPENINGS = Frames(
@@ -143,11 +152,13 @@ OPENINGS = Frames(
         "These are the notes of the {topic} meeting.",
         "The {topic} meeting took place on {date}.",
     ),
+    grammars=grammar.OPENINGS,
 )
 
 MONTH_DATES = Frames(
     train=("the end of {month}", "the start of {month}", "early {month}", "late {month}"),
     held_out=("the middle of {month}", "mid {month}"),
+    grammars=grammar.MONTH_DATES,
 )
 
 LOOSE_DATES = Frames(
@@ -164,6 +175,7 @@ LOOSE_DATES = Frames(
         "the holidays",
     ),
     held_out=("the weekend", "the start of the week", "next year"),
+    grammars=grammar.LOOSE_DATES,
 )
 
 INSTRUCTIONS: dict[str, tuple[str, ...]] = {

@@ -83,13 +83,23 @@ class NoteWriter:
     `difficulty` runs from 0 (one action, nothing else) to 1 (the full mix): the curriculum of the first steps.
     `novelty` is the share of words that are blended from two known ones, so that reading them off the note is all
     that helps; without it a model learns the lists by heart and fails on words that it has not seen.
+    `composed` is the share of sentences made by a grammar from many parts, for the same reason.
     """
 
-    def __init__(self, rng: random.Random, split: Split, difficulty: float = 1.0, novelty: float = 0.0) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        split: Split,
+        *,
+        difficulty: float = 1.0,
+        novelty: float = 0.0,
+        composed: float = 0.0,
+    ) -> None:
         self.rng = rng
         self.split = split
         self.difficulty = difficulty
         self.novelty = novelty
+        self.composed = composed
 
     def _is_novel(self, share: float = 1.0) -> bool:
         return self.novelty > 0 and self.rng.random() < self.novelty * share
@@ -110,6 +120,11 @@ class NoteWriter:
         return self._blend(pool) if self._is_novel() else self.rng.choice(pool.train)
 
     def _frame(self, pool: frames.Frames) -> str:
+        if self.composed > 0 and self.rng.random() < self.composed:
+            frame = "".join(self.rng.choice(slot) for slot in self.rng.choice(pool.grammars))
+            while "{new}" in frame:
+                frame = frame.replace("{new}", self._blend(words.MODIFIERS), 1)
+            return frame
         if self.split is Split.HELD_OUT and self.rng.random() < 0.3:
             return self.rng.choice(pool.held_out)
         return self.rng.choice(pool.train)
@@ -192,7 +207,8 @@ class NoteWriter:
         thing = self._word(self.rng.choice((words.DOCUMENTS, words.GOODS, words.EVENTS)))
         first, second = self.rng.sample(list(people), 2)
         frame = self._frame(frames.FILLERS)
-        return frame.format(name=first, other=second, thing=thing, date=self._past(), topic=self._word(words.TOPICS))
+        date, topic = self._past(), self._word(words.TOPICS)
+        return capitalised(frame.format(name=first, other=second, thing=thing, date=date, topic=topic))
 
     def note(self) -> Note:
         """Draw one note."""
@@ -209,7 +225,7 @@ class NoteWriter:
             made = roll < 0.45
             decision = matter if made else None
             frame = self._frame(frames.DECIDED if made else frames.UNDECIDED)
-            sentences.insert(rng.randint(0, len(sentences)), frame.format(matter=matter))
+            sentences.insert(rng.randint(0, len(sentences)), capitalised(frame.format(matter=matter)))
         for _ in range(rng.choice((0, 1, 1, 2)) if rng.random() < hard else 0):
             everyone = list(idle) if rng.random() < 0.6 else people
             sentences.insert(rng.randint(0, len(sentences)), self._filler(everyone))
@@ -230,13 +246,11 @@ class NoteWriter:
 
     def _action_sentence(self, action: Action) -> str:
         if action.when is None:
-            return self._frame(frames.UNDATED).format(who=action.who, what=action.what)
-        frame = self._frame(frames.DATED).format(who=action.who, what=action.what, when=action.when)
-        return frame[0].upper() + frame[1:]
+            return capitalised(self._frame(frames.UNDATED).format(who=action.who, what=action.what))
+        return capitalised(self._frame(frames.DATED).format(who=action.who, what=action.what, when=action.when))
 
     def _opening(self, topic: str, people: list[str]) -> str:
-        opening = self._frame(frames.OPENINGS).format(topic=topic, date=self._past())
-        opening = opening[0].upper() + opening[1:]
+        opening = capitalised(self._frame(frames.OPENINGS).format(topic=topic, date=self._past()))
         if self.rng.random() < 0.25 * self.difficulty:
             present = self.rng.sample(people, len(people))
             opening += f" Present: {join(present)}."
@@ -303,6 +317,11 @@ def list_line(action: Action) -> str:
     """One line of a list answer; `RECORD_PATTERN` reads it back."""
     date = "no date" if action.when is None else f"by {action.when}"
     return f"- {action.who}: {action.what} ({date})"
+
+
+def capitalised(sentence: str) -> str:
+    """The sentence with a capital first letter."""
+    return sentence[0].upper() + sentence[1:]
 
 
 def join(parts: Sequence[str]) -> str:

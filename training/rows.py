@@ -17,13 +17,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.notes import TASKS, Exercise, Note, NoteWriter, Split
-from training.plan import Plan
+from training.plan import BALANCE, COMPOSED, COPY_STEPS, EASY_STEPS, NOVELTY, Plan
 from training.tokenizer import ASSISTANT_OPENING, END, USER_OPENING
 
 PADDING, PREFIX = -1, 0
-EASY_STEPS = 700
-COPY_STEPS = 2500
-NOVELTY = 0.4
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,7 @@ class Row:
     positions: NDArray[np.int64]
     branch: NDArray[np.int64]
     targets: NDArray[np.int64]
+    weights: NDArray[np.float32]
     tasks: tuple[str, ...]
 
 
@@ -54,6 +52,7 @@ class Batch:
     positions: Tensor
     branch: Tensor
     targets: Tensor
+    weights: Tensor
     tasks: tuple[tuple[str, ...], ...]
 
     def mask(self) -> Tensor:
@@ -72,13 +71,14 @@ def encode_branch(tokenizer: Tokenizer, exercise: Exercise) -> Branch:
     return Branch(exercise.task, question + answer, len(question))
 
 
-def pack(tokenizer: Tokenizer, note: Note, exercises: list[Exercise], length: int) -> Row:
-    """Put the note and as many of the exercises as fit into one row of `length` tokens."""
+def pack(tokenizer: Tokenizer, note: Note, exercises: list[Exercise], length: int, balance: float = 0.0) -> Row:
+    """Put the note and what fits of the exercises into one row; an answer of n tokens weighs n ** (1 - balance)."""
     prefix = tokenizer.encode(USER_OPENING + note.text + "\n\n").ids
     ids = np.zeros(length, dtype=np.int64)
     positions = np.zeros(length, dtype=np.int64)
     branch = np.full(length, PADDING, dtype=np.int64)
     targets = np.full(length, -100, dtype=np.int64)
+    weights = np.ones(length, dtype=np.float32)
     at = len(prefix)
     ids[:at], positions[:at], branch[:at] = prefix, np.arange(at), PREFIX
     tasks: list[str] = []
@@ -92,8 +92,9 @@ def pack(tokenizer: Tokenizer, note: Note, exercises: list[Exercise], length: in
         positions[at:end] = len(prefix) + np.arange(len(one.ids))
         branch[at:end] = len(tasks)
         targets[at + one.answer_start - 1 : end - 1] = one.ids[one.answer_start :]
+        weights[at:end] = (len(one.ids) - one.answer_start) ** -balance
         at = end
-    return Row(ids, positions, branch, targets, tuple(tasks))
+    return Row(ids, positions, branch, targets, weights, tuple(tasks))
 
 
 def stack(rows: list[Row]) -> Batch:
@@ -103,6 +104,7 @@ def stack(rows: list[Row]) -> Batch:
         positions=torch.from_numpy(np.stack([row.positions for row in rows])),
         branch=torch.from_numpy(np.stack([row.branch for row in rows])),
         targets=torch.from_numpy(np.stack([row.targets for row in rows])),
+        weights=torch.from_numpy(np.stack([row.weights for row in rows])),
         tasks=tuple(row.tasks for row in rows),
     )
 
@@ -110,13 +112,16 @@ def stack(rows: list[Row]) -> Batch:
 def draw_row(tokenizer: Tokenizer, rng: random.Random, step: int, plan: Plan) -> Row:
     """A training row for this step: the full set of tasks first, then short questions into what is left."""
     novelty = NOVELTY if step >= plan.novel_from else 0.0
-    writer = NoteWriter(rng, Split.TRAIN, min(1.0, step / EASY_STEPS), novelty)
+    rich = step >= plan.rich_from
+    composed = COMPOSED if rich else 0.0
+    difficulty = min(1.0, step / EASY_STEPS)
+    writer = NoteWriter(rng, Split.TRAIN, difficulty=difficulty, novelty=novelty, composed=composed)
     note = writer.note()
     exercises = [writer.exercise(note, task) for task in rng.sample(TASKS, len(TASKS))]
     if rng.random() > step / COPY_STEPS:
         exercises.insert(0, writer.copy_exercise())
     exercises += [writer.exercise(note, rng.choice(("question", "question", "list", "json"))) for _ in range(4)]
-    return pack(tokenizer, note, exercises, plan.length)
+    return pack(tokenizer, note, exercises, plan.length, BALANCE if rich else 0.0)
 
 
 class TrainingBatches(Dataset[Batch]):  # type: ignore[misc]

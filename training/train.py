@@ -126,7 +126,11 @@ class Run:
             optimiser.param_groups[0]["lr"] = peak * rate(step, plan.steps)
         hidden = self.hidden(batch.ids, batch.positions, batch.mask()).flatten(0, 1)
         chosen = (batch.targets >= 0).flatten().nonzero().squeeze(1)
-        loss = functional.cross_entropy(self.model.logits(hidden[chosen]), batch.targets.flatten()[chosen])
+        losses = functional.cross_entropy(
+            self.model.logits(hidden[chosen]), batch.targets.flatten()[chosen], reduction="none"
+        )
+        weights = batch.weights.flatten()[chosen]
+        loss = (losses * weights).sum() / weights.sum()
         (loss / plan.ranks).backward()
         all_reduce([weight.grad for weight in self.model.parameters() if weight.grad is not None])
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -199,6 +203,7 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, default=1, help="processes that share each batch")
     parser.add_argument("--length", type=int, default=384)
     parser.add_argument("--novel-from", type=int, default=0, help="the step from which words are blended")
+    parser.add_argument("--rich-from", type=int, default=0, help="the step from which sentences are composed")
     parser.add_argument("--muon-lr", type=float, default=0.02)
     parser.add_argument("--adam-lr", type=float, default=4e-3)
     parser.add_argument("--port", type=int, default=29520)
@@ -213,6 +218,7 @@ def main() -> None:
         ranks=given.ranks,
         length=given.length,
         novel_from=given.novel_from,
+        rich_from=given.rich_from,
         muon_lr=given.muon_lr,
         adam_lr=given.adam_lr,
     )

@@ -154,6 +154,21 @@ def test_a_crash_of_native_code_is_an_error_and_a_status(with_script: RunScript,
     with_script(use, pieces=[(b"one".hex(), 1), (b"two".hex(), 1)], die_at=1)
 
 
+def test_what_a_crashed_worker_has_started_is_ended_too(with_script: RunScript) -> None:
+    started: list[int] = []
+
+    async def use(client: Any) -> None:
+        started.extend(child.pid for child in psutil.Process(client.endpoint.pid).children())
+        with pytest.raises(aiohttp.ClientError):
+            await client.complete("a")
+        await asyncio.to_thread(gone_within, started[0], 20)
+        await client.engine.stop(client.endpoint)
+        assert client.engine.describe(client.endpoint).state == "dead"
+
+    with_script(use, pieces=[(b"one".hex(), 1)], die_at=0, start="child")
+    assert gone_within(started[0], 1)
+
+
 PARENT = """
 import asyncio, sys, time
 from assay import engines
@@ -202,6 +217,8 @@ def test_inputs_that_can_never_run_are_refused_before_a_process_is_started(scrip
         (gguf, options(), "runs openvino, but x is gguf"),
         (missing, options(), "/no/such/model does not exist"),
         (scripted, EngineOptions(slots=0), "slots is 0"),
+        (scripted, EngineOptions(threads=-1), "threads is -1"),
+        (scripted, EngineOptions(context_length=0), "context_length is 0"),
         (scripted, EngineOptions(device="npu"), "device 'npu'"),
     ]:
         with pytest.raises(BadInput, match=words):

@@ -19,9 +19,11 @@ from assay.report import Report, charts, save_chart
 from assay.report.chart_distribution import TICKS, quantiles
 from assay.report.chart_levels import spread
 from assay.report.chart_prompts import PROMPTS_DRAWN, drawn_prompts
-from assay.report.drawing import names
+from assay.report.charts import drawings
+from assay.report.drawing import axis, names
 from assay.report.outliers import PromptLatency
 from assay.report.palette import DARK_SERIES, LIGHT_SERIES
+from assay.types import Figure, Summary
 
 VALUES = st.lists(st.floats(min_value=0.001, max_value=1e4), min_size=1, max_size=400)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -56,6 +58,28 @@ def test_other_suffixes_are_refused_with_what_to_do(report: Report, tmp_path: Pa
         save_chart(charts(report)["quality_latency"], tmp_path / "chart.gif")
     assert caught.value.remedy == "name it chart.svg or chart.png"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_without_room_are_left_out_and_that_is_told(report: Report) -> None:
+    def crowd(summary: Summary) -> Summary:
+        wide = {"e2e_p50": Figure(value=0.03, low=0.001, high=0.06), "quality": Figure(value=0.5, low=0, high=1)}
+        return replace(summary, figures={**summary.figures, **wide} if summary.figures else {})
+
+    same = replace(report, summaries=tuple(map(crowd, report.summaries)))
+    drawn = {drawing.name: drawing for drawing in drawings(same, width=340)}
+    assert "left out" in drawn["quality_latency"].note
+    assert drawings(report)[0].note == ""
+
+
+def test_one_prompt_is_no_chart(report: Report) -> None:
+    few = tuple(s for s in report.run.samples if s.prompt == "note-01")
+    single = replace(report, run=replace(report.run, samples=few))
+    assert "prompt_latency" not in charts(single)
+
+
+@pytest.mark.parametrize(("domain", "values"), [((0.9, 30), [1, 2, 5, 10, 20]), ((0.5, 2000), [1, 10, 100, 1000])])
+def test_logarithmic_axes_have_round_ticks(domain: tuple[float, float], values: list[float]) -> None:
+    assert axis(domain, log=True, ticks=4).to_dict()["values"] == values
 
 
 def test_hostile_names_stay_names(hostile: Report, tmp_path: Path) -> None:

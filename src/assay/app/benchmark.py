@@ -44,6 +44,7 @@ def bench(
     context_length: int | None = None,
     interleave: str = "auto",
     name: str | None = None,
+    command: str | None = None,
     home: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -51,6 +52,7 @@ def bench(
 
     ``models`` are named as for ``assay bench``: bundled aliases, entries of ``config``, paths, URLs. What is left None
     comes from the environment, ``assay.toml``, the user's ``config.toml``, then defaults. Times are in seconds.
+    ``name`` is what the run can be found by, ``command`` what a person typed to begin it; both are kept in its record.
 
     Raises:
         BadInput: something named cannot be used. NothingMeasured: every candidate failed; the run is kept.
@@ -96,6 +98,7 @@ def bench(
         settings.runs,
         interleave=interleave,
         name=name,
+        command=command,
         api_key=api_key(os.environ),
         reporter=reporter,
     )
@@ -120,6 +123,7 @@ def quickstart(*, home: str | Path | None = None, reporter: Reporter | None = No
         settings.runs,
         interleave="auto",
         name="quickstart",
+        command="assay quickstart",
         api_key=None,
         reporter=reporter or Silent(),
     )

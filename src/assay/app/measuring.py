@@ -28,6 +28,7 @@ def carry_out(
     *,
     interleave: str,
     name: str | None,
+    command: str | None,
     api_key: str | None,
     reporter: Reporter,
 ) -> Run:
@@ -49,6 +50,7 @@ def carry_out(
         machine=here,
         candidates=distinct(candidates),
         name=name,
+        command=command,
         interleaved=_interleaved(interleave, candidates, here.memory_budget),
         selftest=instrument,
         options=options,

@@ -58,6 +58,7 @@ class Run:
             choice=choice,
             licence_classes=self._licence_classes,
             simple=self._simple,
+            command=self.data.record.command,
         )
 
     def report(self, path: str | Path, choice: Choice | None = None) -> Path:

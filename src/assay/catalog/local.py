@@ -123,7 +123,7 @@ def _shards(path: Path, count: int) -> list[Path]:
 
 def _onnx(folder: Path, alias: str | None) -> Variant:
     read = read_onnx_folder(folder)
-    name = alias or read.name or folder.absolute().name
+    name = alias or read.name or _without_quantisation(folder.absolute().name, read.quantisation, "onnx")
     return Variant(
         id=f"{name}:onnx-{read.quantisation}" if read.quantisation else f"{name}:onnx",
         alias=name,
@@ -137,9 +137,10 @@ def _onnx(folder: Path, alias: str | None) -> Variant:
     )
 
 
-def _without_quantisation(stem: str, quantisation: str | None) -> str:
-    """``Model-0.5B-Q4_K_M`` -> ``Model-0.5B``, where that is what the header says too."""
-    if quantisation and stem.lower().endswith(quantisation):
-        shorter = stem[: -len(quantisation)].rstrip("-._ ")
-        return shorter or stem
-    return stem
+def _without_quantisation(stem: str, quantisation: str | None, form: str = "") -> str:
+    """``Model-0.5B-Q4_K_M`` -> ``Model-0.5B``, where that is what the header says too; then the same with ``form``."""
+    shorter = stem
+    for ending in (quantisation, form):
+        if ending and shorter.lower().endswith(ending):
+            shorter = shorter[: -len(ending)].rstrip("-._ ")
+    return shorter or stem

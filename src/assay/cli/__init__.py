@@ -12,8 +12,10 @@ import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import TextIO
 
 from assay import __version__
+from assay.cli.parser import Parser
 from assay.errors import AssayError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -39,44 +41,53 @@ EPILOGUE = "assay COMMAND --help tells more. Exit codes: 0 done, 1 a check faile
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line and give its exit code."""
+    """Run one command line and give its exit code; bad usage ends in ``SystemExit(2)``, as argparse has it."""
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        _speak_utf8(stream)
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        print("assay: interrupted; what had ended is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader went away (assay run list | head); nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(words: list[str]) -> int:
     top = _top()
     if not words:
         top.print_help()
         return 2
+    top.require_utf8(words)
     args = top.parse_args(words[:1])
     module = importlib.import_module(COMMANDS[args.command][0])
     options = command_parser(args.command, module).parse_args(words[1:])
-    return _guarded(module, options)
+    code = _guarded(module, options)
+    sys.stdout.flush()
+    return code
 
 
-def command_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
+def command_parser(name: str, module: ModuleType) -> Parser:
     """The parser of one command, with the flags that all commands share."""
     summary = COMMANDS[name][1]
-    parser = argparse.ArgumentParser(
-        prog=f"assay {name}", description=(module.__doc__ or summary).strip().split("\n\n")[0], allow_abbrev=False
-    )
+    parser = Parser(prog=f"assay {name}", description=(module.__doc__ or summary).strip().split("\n\n")[0])
     module.arguments(parser)
-    shared = parser.add_argument_group("everywhere")
-    shared.add_argument("-o", "--output", choices=("text", "json"), default="text", help="form of the result on stdout")
-    shared.add_argument(
-        "--home", metavar="DIR", help="where runs lie (ASSAY_HOME; default: the platform's data folder)"
-    )
-    shared.add_argument("--debug", action="store_true", help="show a traceback when something fails")
+    parser.share()
     return parser
 
 
-def _top() -> argparse.ArgumentParser:
+def _top() -> Parser:
     width = max(map(len, COMMANDS))
     lines = "\n".join(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="assay",
         usage="assay COMMAND [OPTIONS]",
         description="Find, run, measure and choose open language models on your own hardware.\n\ncommands:\n" + lines,
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"assay {__version__}")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
@@ -85,24 +96,24 @@ def _top() -> argparse.ArgumentParser:
 
 def _guarded(module: ModuleType, options: argparse.Namespace) -> int:
     try:
-        code = module.run(options)
-        sys.stdout.flush()
+        return int(module.run(options))
     except AssayError as error:
         if options.debug:
             raise
         print(f"assay: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("assay: interrupted; what had ended is kept", file=sys.stderr)
-        return 130
     except BrokenPipeError:
-        # The reader went away (assay run list | head); nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        raise
     except Exception as error:
         if options.debug:
             raise
         print(f"assay: unexpected {type(error).__name__}: {error}", file=sys.stderr)
         print("  try: the same command with --debug shows where; please report it", file=sys.stderr)
         return 1
-    return int(code)
+
+
+def _speak_utf8(stream: TextIO) -> None:
+    """Files and pipes get UTF-8 whatever the machine's code page is; what no terminal can show is escaped."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace", **({} if stream.isatty() else {"encoding": "utf-8"}))

@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
             measured = app.bench(
                 args.models,
                 name=args.name,
+                command=output.command_line(),
                 home=args.home,
                 reporter=reporter,
                 **flags.given(args, flags.WORKLOAD + flags.ENGINE),

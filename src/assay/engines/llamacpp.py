@@ -18,8 +18,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+from jinja2 import TemplateSyntaxError
 from msgspec import Struct
 
+from assay.engines.chat_template import ChatTemplate
 from assay.engines.cpu_threads import default_threads
 from assay.engines.gguf_header import read_header
 from assay.engines.worker.model import (
@@ -193,14 +195,10 @@ class LlamaCppModel:
         self._requests.shutdown(wait=True, cancel_futures=True)
         del self._server
 
-    def _open_template(self, header: Mapping[str, Any]) -> Any:
+    def _open_template(self, header: Mapping[str, Any]) -> ChatTemplate | None:
         source = header.get("tokenizer.chat_template")
         if not source:
             return None
-        from jinja2 import TemplateSyntaxError
-
-        from assay.engines.chat_template import ChatTemplate
-
         props = self._ask("GET", "/props", None)
         special = {name: props[name] for name in ("bos_token", "eos_token") if props.get(name)}
         try:

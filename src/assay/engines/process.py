@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -73,7 +75,7 @@ class WorkerProcess:
 
     async def stop(self, grace_s: float = GRACE_S) -> None:
         """Ask the worker to end, kill its whole tree after ``grace_s``, reap it. Harmless when it is gone."""
-        self.stopped = True
+        self.stopped = self.stopped or self.exit_code is None
         await asyncio.to_thread(self._stop, grace_s)
 
     @property
@@ -105,6 +107,7 @@ class WorkerProcess:
         logger.start()
         for line in process.stdout or ():
             self._event(line, started)
+        _end_group(process.pid)
         process.wait()
         logger.join(timeout=1.0)
         for pipe in (process.stdin, process.stdout):
@@ -186,6 +189,17 @@ class WorkerProcess:
         why = failed.get("why") or (f"last lines of its log:\n{tail}" if tail else None)
         remedy = failed.get("remedy")
         return EngineStartFailed(f"{self.spec.variant.id} did not start: {what}", why=why, remedy=remedy)
+
+
+def _end_group(pid: int) -> None:
+    """Wait for the worker's end, then kill what it has started and left: the rest of its process group.
+
+    The worker is not reaped before, so its number cannot have passed on to another group.
+    """
+    if sys.platform != "win32":
+        with contextlib.suppress(ChildProcessError, ProcessLookupError, PermissionError):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            os.killpg(pid, signal.SIGKILL)
 
 
 def _descendants(pid: int) -> list[psutil.Process]:

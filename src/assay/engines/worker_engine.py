@@ -101,8 +101,10 @@ class WorkerEngine:
         if variant.format not in self.formats:
             known = ", ".join(self.formats)
             raise BadInput(f"engine {self.name} runs {known}, but {variant.id} is {variant.format}")
-        if options.slots < 1:
-            raise BadInput(f"slots is {options.slots}, but must be at least 1")
+        for name in ("slots", "threads", "context_length"):
+            value = getattr(options, name)
+            if value is not None and value < 1:
+                raise BadInput(f"{name} is {value}, but must be at least 1")
         if options.device not in self.devices:
             known = ", ".join(self.devices)
             raise BadInput(f"engine {self.name} runs on {known} here, but device {options.device!r} was asked for")

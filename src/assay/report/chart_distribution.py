@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from assay.report.drawing import AXIS_FORMAT, Drawing, colours, data, names, spans_decades
+from assay.report.drawing import Drawing, axis, colours, data, names, scale, spans_decades
 from assay.report.outliers import measured
 from assay.report.palette import Theme
 from assay.report.subject import Report
@@ -60,7 +60,7 @@ def _panel(report: Report, name: str, title: str, width: int, theme: Theme) -> A
     unit = unit_for("duration", everything)
     log = spans_decades(everything)
     low, high = min(everything) / unit.scale, max(everything) / unit.scale
-    domain = [low / 1.2, high * 1.2] if log else [0, high * 1.04 or 1]
+    domain = (low / 1.2, high * 1.2) if log else (0.0, high * 1.04 or 1.0)
     rows = _rows(report, name, values, unit)
     ticks = [
         {
@@ -74,8 +74,8 @@ def _panel(report: Report, name: str, title: str, width: int, theme: Theme) -> A
     x = alt.X(
         "x:Q",
         title=f"{title}, {unit.name}",
-        scale=alt.Scale(domain=domain, type="log" if log else "linear", nice=False),
-        axis=alt.Axis(tickCount=4, format=AXIS_FORMAT),
+        scale=scale(domain, log=log),
+        axis=axis(domain, log=log, ticks=4),
     )
     y = alt.Y("candidate:N", sort=names(report), axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
     colour = colours(report, theme)

@@ -12,33 +12,37 @@ from assay.report.subject import Report
 from assay.report.units import Unit, number, unit_for
 
 ROW = 58
+BAR = 40
+"""Pixels that a bar is wide at most."""
 PROMPTS_DRAWN = 160
 """More bars than this are too thin to be seen; the slowest prompts are kept then."""
 
 
 def prompt_latency(report: Report, width: int, theme: Theme) -> Drawing | None:
-    """Rows have scales of their own: the question is which prompts stand out within a candidate."""
+    """Rows have scales of their own: the question is which prompts stand out within a candidate. One prompt cannot."""
     rows = [
         (index, latencies)
         for index, c in enumerate(report.candidates)
         if (latencies := prompt_latencies(report, c.key, report.level))
     ]
-    if not rows:
+    order = drawn_prompts(report, [latencies for _, latencies in rows])
+    if len(order) < 2:
         return None
     import altair as alt
 
-    order = drawn_prompts(report, [latencies for _, latencies in rows])
     last = rows[-1][0]
     panels = [
         _row(report, index, latencies, order=order, width=width - 64, theme=theme, last=index == last)
         for index, latencies in rows
     ]
+    known = len({p.prompt for _, latencies in rows for p in latencies})
     outliers = sum(p.outlier for _, latencies in rows for p in latencies)
     return Drawing(
         name="prompt_latency",
         title="Latency of each prompt",
         description=f"Median E2E latency of {len(order)} prompts for {len(rows)} candidates; {outliers} stand out.",
         chart=alt.vconcat(*panels, spacing=14),
+        note=f"Of {known:,} prompts the {len(order)} slowest are drawn." if known > len(order) else "",
     )
 
 
@@ -87,7 +91,7 @@ def _row(
     )
     names_above = bars.transform_filter("isValid(datum.name)").encode(text="name:N")
     return alt.layer(
-        bars.mark_bar().encode(
+        bars.mark_bar(width=min(BAR, 0.75 * width / len(order))).encode(
             color=colours(report, theme),
             opacity=alt.condition("datum.outlier", alt.value(1), alt.value(0.42)),
             description="words:N",

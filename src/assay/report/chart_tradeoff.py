@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from assay.report.dimensions import standing
-from assay.report.drawing import AXIS_FORMAT, Drawing, colours, data, names, spans_decades
+from assay.report.drawing import Drawing, axis, colours, data, names, scale, spans_decades
 from assay.report.front import Point, quality_against_latency
 from assay.report.palette import Theme
 from assay.report.subject import Report
@@ -47,18 +47,18 @@ def quality_latency(report: Report, width: int, theme: Theme) -> Drawing | None:
     x = alt.X(
         "x:Q",
         title=f"E2E p50 latency, {unit.name} (left is faster)",
-        scale=alt.Scale(domain=list(plane.x), type="log" if log else "linear", nice=False),
-        axis=alt.Axis(grid=False, tickCount=6, format=AXIS_FORMAT),
+        scale=scale(plane.x, log=log),
+        axis=axis(plane.x, log=log, ticks=6, grid=False),
     )
     y = alt.Y(
         "y:Q",
         title="Quality, mean score (up is better)",
-        scale=alt.Scale(domain=list(plane.y), nice=False),
-        axis=alt.Axis(tickCount=5, format=AXIS_FORMAT),
+        scale=scale(plane.y, log=False),
+        axis=axis(plane.y, log=False, ticks=5),
     )
     chart = alt.Chart(data(rows)).encode(x=x, y=y)
     colour = colours(report, theme)
-    text = chart.encode(x="label_x:Q", y="label_y:Q", text="name:N")
+    text = chart.encode(x="label_x:Q", y="label_y:Q", text="label:N")
     drawn = alt.layer(
         chart.transform_filter("datum.front").mark_line(
             interpolate="step-after", color=theme.quiet, strokeDash=[3, 4], strokeWidth=1.2, aria=False
@@ -79,6 +79,7 @@ def quality_latency(report: Report, width: int, theme: Theme) -> Drawing | None:
         title="Quality against latency",
         description=_description(points),
         chart=drawn,
+        note="" if all(row["label"] for row in rows) else "Names without room are left out; the table has them all.",
     )
 
 
@@ -102,6 +103,7 @@ def _rows(report: Report, points: list[Point], unit: Unit, plane: _Plane) -> lis
         {
             "candidate": labels[p.index],
             "name": name,
+            "label": name if place else "",
             "x": p.latency.value / unit.scale,
             "x_low": (p.latency.value if p.latency.low is None else p.latency.low) / unit.scale,
             "x_high": (p.latency.value if p.latency.high is None else p.latency.high) / unit.scale,
@@ -109,12 +111,12 @@ def _rows(report: Report, points: list[Point], unit: Unit, plane: _Plane) -> lis
             "y_low": p.quality.value if p.quality.low is None else p.quality.low,
             "y_high": p.quality.value if p.quality.high is None else p.quality.high,
             "front": p.front,
-            "label_x": x,
-            "label_y": y,
+            "label_x": place[0] if place else None,
+            "label_y": place[1] if place else None,
             "words": f"{name}: quality {_figure(p.quality.value, p.quality.low, p.quality.high)}, "
             f"E2E p50 {_figure(p.latency.value, p.latency.low, p.latency.high, unit)} {unit.name}",
         }
-        for p, name, (x, y) in zip(points, texts, places, strict=True)
+        for p, name, place in zip(points, texts, places, strict=True)
     ]
 
 
@@ -135,21 +137,21 @@ def _cross(point: Point, unit: Unit, plane: _Plane) -> list[Box]:
     return [(x - 7, y - 7, x + 7, y + 7), (left, y - 1, right, y + 1), (x - 1, top, x + 1, bottom)]
 
 
-def _places(crosses: list[list[Box]], texts: list[str], plane: _Plane) -> list[tuple[float, float]]:
-    """Where each label starts, in data coordinates: the first of a few spots round its point that is free."""
+def _places(crosses: list[list[Box]], texts: list[str], plane: _Plane) -> list[tuple[float, float] | None]:
+    """Where each label starts, in data coordinates: the first of a few spots round its point that is free, or None."""
     taken = [box for cross in crosses for box in cross]
-    places = []
+    places: list[tuple[float, float] | None] = []
     for (dot, _, arm), text in zip(crosses, texts, strict=True):
         x, y = dot[0] + 7, dot[1] + 7
         length = len(text) * CHARACTER
         right, centre, left = x + 9, x - length / 2, x - 9 - length
         spots = [(right, y - 14), (right, y + 14), (centre, min(arm[1], y) - 10), (centre, max(arm[3], y) + 10)]
-        spots += [(at, y + dy) for dy in (-14, 14, -28, 28, -42, 42) for at in (left, right, centre)]
+        spots += [(at, y + dy) for dy in (-14, 14, -28, 28) for at in (left, right, centre)]
         inside = [s for s in spots if s[0] >= 0 and s[0] + length <= plane.width and 8 <= s[1] <= HEIGHT - 8]
-        kept = [(min(max(s[0], 0.0), max(plane.width - length, 0.0)), s[1]) for s in inside or spots]
-        spot = next((s for s in kept if not any(_overlap(_box(s, length), t) for t in taken)), kept[0])
-        taken.append(_box(spot, length))
-        places.append(_data(spot, plane))
+        spot = next((s for s in inside if not any(_overlap(_box(s, length), t) for t in taken)), None)
+        if spot:
+            taken.append(_box(spot, length))
+        places.append(_data(spot, plane) if spot else None)
     return places
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -26,6 +27,8 @@ class Drawing(Struct, frozen=True, kw_only=True):
     title: str
     description: str
     chart: Any
+    note: str = ""
+    """What a reader must know of this one drawing: something was left out."""
 
     def finished(self, theme: Theme, *, titled: bool) -> alt.TopLevelMixin:
         """The chart with the theme's fonts and colours; with its title when it stands by itself."""
@@ -99,3 +102,22 @@ def spans_decades(values: list[float]) -> bool:
     """Whether values differ so much that a logarithmic axis serves better."""
     positive = [v for v in values if v > 0]
     return len(positive) == len(values) > 0 and max(positive) / min(positive) > 30
+
+
+def scale(domain: tuple[float, float], *, log: bool) -> Any:
+    """The scale of an axis over exactly ``domain``."""
+    import altair as alt
+
+    return alt.Scale(domain=list(domain), type="log" if log else "linear", nice=False)
+
+
+def axis(domain: tuple[float, float], *, log: bool, ticks: int, grid: bool = True) -> Any:
+    """An axis with about ``ticks`` ticks; on a logarithmic one they stand at 1, 2 and 5, or at the decades alone."""
+    import altair as alt
+
+    if not log:
+        return alt.Axis(tickCount=ticks, format=AXIS_FORMAT, grid=grid)
+    low, high = (math.floor(math.log10(v)) for v in domain)
+    steps = (1, 2, 5) if high - low < 3 else (1,)
+    values = [step * 10**power for power in range(low, high + 1) for step in steps]
+    return alt.Axis(values=[v for v in values if domain[0] <= v <= domain[1]], format=AXIS_FORMAT, grid=grid)

@@ -38,15 +38,12 @@ UNBROKEN = 28
 """Characters up to which a name with hyphens stays in one piece."""
 TEXT_LIMIT = 20_000
 """Characters of one text that the page holds."""
-TEMPLATES = "assay.report"
 
 
 class Figure(Struct, frozen=True):
     """A chart as the page holds it: one drawing for wide windows and one for narrow ones."""
 
-    name: str
-    title: str
-    description: str
+    drawing: Drawing
     wide: str
     narrow: str
 
@@ -157,7 +154,7 @@ def _outliers(report: Report) -> list[tuple[int, list[PromptLatency]]]:
 def _figures(report: Report) -> list[Figure]:
     narrow = {drawing.name: drawing for drawing in drawings(report, width=NARROW, theme=PAGE)}
     return [
-        Figure(drawing.name, drawing.title, drawing.description, _svg(drawing), _svg(narrow[drawing.name]))
+        Figure(drawing, _svg(drawing), _svg(narrow[drawing.name]))
         for drawing in drawings(report, width=WIDE, theme=PAGE)
     ]
 
@@ -224,4 +221,4 @@ def _environment() -> jinja2.Environment:
 
 
 def _resource(name: str) -> str:
-    return files(TEMPLATES).joinpath("template", name).read_text(encoding="utf-8")
+    return files("assay.report").joinpath("template", name).read_text(encoding="utf-8")

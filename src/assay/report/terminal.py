@@ -155,4 +155,4 @@ def _list(console: Console, title: str, lines: Iterable[str], style: str, lead: 
     if title:
         console.print(Text(title, style="bold"))
     for line in found:
-        console.print(Padding(Text(lead + line, style=style), (0, 0, 0, 2 if title else 0)))
+        console.print(Padding(Text(lead + line, style=style), (0, 0, 0, 2 if title else 0), expand=False))

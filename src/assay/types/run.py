@@ -112,6 +112,8 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...]
     schema: int = SCHEMA_VERSION
     name: str | None = None
+    command: str | None = None
+    """The command line that began the run; None where Python code did."""
     status: Literal["running", "complete", "interrupted", "failed"] = "running"
     finished: str | None = None
     interleaved: bool = False

@@ -1,0 +1,81 @@
+"""The parser of every command: bad usage is told like any other error, and all commands share the same few flags."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+EVERYWHERE = "everywhere"
+"""The heading of the flags that all commands share."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong and what to try, in place of the whole usage."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def share(self, *, default: bool = True) -> None:
+        """Add the shared flags, to sub-commands too: a flag that stands after the last word counts as well."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for nested in action.choices.values():
+                    nested.share(default=False)
+        # A sub-command's own default would hide what was given before its name.
+        unset = argparse.SUPPRESS
+        group = self.add_argument_group(EVERYWHERE)
+        group.add_argument(
+            "-o",
+            "--output",
+            choices=("text", "json"),
+            default="text" if default else unset,
+            help="form of the result on stdout (default text)",
+        )
+        group.add_argument(
+            "--home",
+            metavar="DIR",
+            default=None if default else unset,
+            help="where runs lie (ASSAY_HOME; default: the platform's data folder)",
+        )
+        group.add_argument(
+            "--debug",
+            action="store_true",
+            default=False if default else unset,
+            help="show a traceback when something fails",
+        )
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
+        """As argparse does, but an unknown argument is told of with the nearest that is known."""
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self._refuse(unknown)
+        return options
+
+    def require_utf8(self, words: Sequence[str]) -> None:
+        """Refuse bytes that are no text: no file of a run could hold them."""
+        for word in words:
+            try:
+                word.encode()
+            except UnicodeEncodeError:
+                self.fail(f"{word!r} is not UTF-8", "arguments go into files that are", "write it in UTF-8")
+
+    def error(self, message: str) -> NoReturn:
+        """What argparse found wrong, and where to read what is right."""
+        self.fail(message, None, f"{self.prog} --help")
+
+    def fail(self, message: str, why: str | None, remedy: str) -> NoReturn:
+        """Say it on stderr and exit with 2."""
+        told = [f"{self.prog}: {message}", *([f"  why: {why}"] if why else []), f"  try: {remedy}"]
+        self.exit(2, "\n".join(told) + "\n")
+
+    def _refuse(self, unknown: Sequence[str]) -> NoReturn:
+        flags = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+        near = [match for flag in flags for match in difflib.get_close_matches(flag, self._known(), n=1)]
+        remedy = f"did you mean {' '.join(near)}?" if near else f"{self.prog} --help"
+        self.fail(f"cannot use {' '.join(map(repr, unknown))}", None, remedy)
+
+    def _known(self) -> list[str]:
+        return [flag for action in self._actions for flag in action.option_strings]

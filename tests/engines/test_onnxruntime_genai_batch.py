@@ -1,0 +1,242 @@
+"""The scheduler over scripted batches: who shares, who waits, who is told what. Real threads, no model."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.engines.onnxruntime_genai_batch import MAX_ROWS, SLACK, Row, Scheduler, Vocabulary, partition
+from assay.engines.onnxruntime_genai_sampling import Scores
+from assay.engines.worker.model import End, Event, Generation, Piece, PromptInput, Sampling
+
+PAD, END = 0, 1
+VOCABULARY = Vocabulary(ends=frozenset({END}), pad=PAD, spell=lambda token, first: b"^"[: int(first)] + b"%d." % token)
+GREEDY = Sampling(temperature=0)
+
+
+class Script:
+    """Opens batches whose rows say ``prompt[0]``, ``prompt[0] + 1``, ...; counts what it is asked."""
+
+    def __init__(self, *, parts: int = 1, fails: Callable[[int], bool] = lambda _step: False) -> None:
+        self.opened: list[list[int]] = []
+        self.order: list[int] = []
+        """The first prompt token of the batch of each step."""
+        self.closed = 0
+        self.parts = parts
+        self.fails = fails
+        self.gate = threading.Semaphore(0)
+        """Each step waits for one release."""
+
+    def __call__(self, prompts: Sequence[Sequence[int]], room: int) -> _Scripted:
+        self.opened.append([prompt[0] for prompt in prompts])
+        return _Scripted(self, [prompt[0] for prompt in prompts], room)
+
+
+class _Scripted:
+    def __init__(self, script: Script, firsts: list[int], room: int) -> None:
+        self.script, self.next, self.room = script, list(firsts), room
+        self.name = firsts[0]
+        self.parts = script.parts
+        self.forced: dict[int, int] = {}
+
+    def fill(self) -> bool:
+        self.parts -= 1
+        return self.parts > 0
+
+    @contextmanager
+    def scores(self) -> Iterator[Scores]:
+        scores = np.zeros((len(self.next), 100), dtype=np.float32)
+        scores[:, 42] = 5
+        yield scores
+        self.forced = {i: int(row.argmax()) for i, row in enumerate(scores) if np.isinf(row).any()}
+
+    def step(self) -> list[int]:
+        assert self.script.gate.acquire(timeout=20)
+        assert self.room > 0, "more tokens than there is memory for"
+        self.room -= 1
+        if self.script.fails(len(self.script.order)):
+            raise RuntimeError("out of memory")
+        self.script.order.append(self.name)
+        tokens = [self.forced.get(i, token) for i, token in enumerate(self.next)]
+        self.next = [token + 1 for token in self.next]
+        return tokens
+
+    def close(self) -> None:
+        self.script.closed += 1
+
+
+class Heard:
+    """What one requester was told."""
+
+    def __init__(self) -> None:
+        self.events: queue.Queue[Event] = queue.Queue()
+        self.seen: list[Event] = []
+
+    def next(self) -> Event:
+        self.seen.append(self.events.get(timeout=20))
+        return self.seen[-1]
+
+    def all(self) -> tuple[str, End]:
+        """The text and the end."""
+        while not isinstance(event := self.next(), End):
+            pass
+        return b"".join(piece.data for piece in self.seen if isinstance(piece, Piece)).decode(), event
+
+
+def generation(first: int, limit: int, *, length: int = 1, sampling: Sampling = GREEDY) -> Generation:
+    ids = (first, *[50] * (length - 1))
+    return Generation(prompt=PromptInput(ids=ids, length=length), max_tokens=limit, sampling=sampling)
+
+
+@pytest.fixture
+def scheduler() -> Iterator[Callable[..., tuple[Script, Scheduler, Callable[..., tuple[Row, Heard]]]]]:
+    made: list[tuple[Script, Scheduler]] = []
+
+    def make(slots: int = 4, **script: object) -> tuple[Script, Scheduler, Callable[..., tuple[Row, Heard]]]:
+        scripted = Script(**script)  # type: ignore[arg-type]
+        scheduler = Scheduler(scripted, VOCABULARY, slots)
+        made.append((scripted, scheduler))
+
+        def submit(first: int, limit: int, **more: object) -> tuple[Row, Heard]:
+            heard = Heard()
+            return scheduler.submit(generation(first, limit, **more), heard.events.put), heard  # type: ignore[arg-type]
+
+        return scripted, scheduler, submit
+
+    yield make
+    for scripted, scheduler in made:
+        scripted.gate.release(1000)
+        scheduler.close()
+
+
+def test_a_text_ends_by_length_or_by_an_end_token(scheduler: Callable[..., tuple]) -> None:
+    script, _, submit = scheduler()
+    script.gate.release(20)
+    assert submit(10, 3)[1].all() == ("^10.11.12.", End(reason="length", cached_tokens=0))
+    heard = submit(-2, 30)[1]
+    assert heard.all() == ("^-2.-1.0.", End(reason="stop", cached_tokens=0))
+    assert heard.seen[-2] == Piece(b"", 1)
+    assert script.closed == 2
+
+
+def test_a_late_request_takes_turns_with_a_live_one(scheduler: Callable[..., tuple]) -> None:
+    script, _, submit = scheduler()
+    _, early = submit(10, 6)
+    script.gate.release(2)
+    early.next(), early.next()
+    _, late = submit(30, 2)
+    script.gate.release(20)
+    assert late.all()[0] == "^30.31."
+    assert early.all()[0] == "^10.11.12.13.14.15."
+    begun = script.order.index(30)
+    assert script.order[begun : begun + 4].count(10) == 2, script.order
+
+
+def test_rows_in_one_batch_keep_their_own_limits(scheduler: Callable[..., tuple]) -> None:
+    script, _, submit = scheduler(slots=3)
+    blocker = submit(90, 1)[1]
+    waiting = [submit(first, limit)[1] for first, limit in ((10, 1), (20, 4), (30, 2))]
+    script.gate.release(50)
+    texts = [heard.all()[0] for heard in (blocker, *waiting)]
+    assert texts == ["^90.", "^10.", "^20.21.22.23.", "^30.31."]
+    assert sum(map(len, script.opened)) == 4
+
+
+def test_no_more_rows_are_live_than_there_are_slots(scheduler: Callable[..., tuple]) -> None:
+    script, _, submit = scheduler(slots=2)
+    heard = [submit(10 * i, 3)[1] for i in range(1, 6)]
+    script.gate.release(100)
+    assert [h.all()[0] for h in heard] == [f"^{10 * i}.{10 * i + 1}.{10 * i + 2}." for i in range(1, 6)]
+    assert max(map(len, script.opened)) <= 2
+
+
+def test_a_cancel_ends_a_row_within_one_token_and_leaves_its_neighbours(scheduler: Callable[..., tuple]) -> None:
+    script, _, submit = scheduler()
+    (gone, heard), (_, stays) = submit(10, 50), submit(20, 5)
+    script.gate.release(1)
+    heard.next()
+    gone.cancel()
+    script.gate.release(100)
+    text, end = heard.all()
+    assert end.reason == "cancelled"
+    assert text in {"^10.", "^10.11."}
+    assert stays.all() == ("^20.21.22.23.24.", End(reason="length", cached_tokens=0))
+    assert len(script.order) < 20
+
+
+def test_a_cancel_reaches_a_request_that_still_waits(scheduler: Callable[..., tuple]) -> None:
+    script, _, submit = scheduler(slots=1)
+    submit(10, 3)
+    waiting, heard = submit(20, 3)
+    waiting.cancel()
+    script.gate.release(50)
+    assert heard.all() == ("", End(reason="cancelled", cached_tokens=0))
+    assert [20] not in script.opened
+
+
+def test_between_the_parts_of_a_long_prompt_others_decode(scheduler: Callable[..., tuple]) -> None:
+    script, _, submit = scheduler(parts=4)
+    _, early = submit(10, 12)
+    script.gate.release(1)
+    early.next()
+    _, late = submit(30, 1)
+    script.gate.release(50)
+    late.all(), early.all()
+    assert script.order.index(30) >= 4, "the early request stood still while the late prompt was read"
+
+
+def test_a_failing_engine_is_told_to_those_in_the_batch_and_serves_on(scheduler: Callable[..., tuple]) -> None:
+    script, made, submit = scheduler(fails=lambda step: step == 1 and not script.closed)
+    script.gate.release(50)
+    _, end = submit(10, 5)[1].all()
+    assert (end.reason, end.error) == ("error", "RuntimeError: out of memory")
+    assert submit(20, 1)[1].all()[0] == "^20."
+    assert made.broken is None
+
+
+def test_closing_ends_what_runs(scheduler: Callable[..., tuple]) -> None:
+    script, made, submit = scheduler()
+    _, heard = submit(10, 500)
+    script.gate.release(1000)
+    heard.next()
+    made.close()
+    assert heard.all()[1].reason == "error"
+    assert script.closed == 1
+
+
+def test_sampled_and_greedy_rows_share_a_batch(scheduler: Callable[..., tuple]) -> None:
+    script, _, submit = scheduler()
+    blocker = submit(90, 1)[1]
+    _, greedy = submit(10, 2)
+    _, sampled = submit(20, 2, sampling=Sampling(temperature=1.0, top_k=1))
+    script.gate.release(50)
+    blocker.all()
+    assert greedy.all()[0] == "^10.11."
+    assert sampled.all()[0] == "^42.42."
+
+
+ROWS = st.lists(st.tuples(st.integers(1, 2000), st.booleans(), st.booleans()), max_size=80)
+
+
+@given(ROWS)
+def test_partition_wastes_little_and_keeps_apart_what_must_be(kinds: list[tuple[int, bool, bool]]) -> None:
+    rows = []
+    for length, seeded, padlike in kinds:
+        ids = (*[50] * (length - 1), PAD if padlike else 7)
+        sampling = Sampling(seed=1) if seeded else Sampling()
+        made = Generation(prompt=PromptInput(ids=ids, length=length), max_tokens=1, sampling=sampling)
+        rows.append(Row(made, lambda _event: None, VOCABULARY))
+    groups = partition(rows, PAD)
+    assert sorted(id(row) for group in groups for row in group) == sorted(map(id, rows))
+    for group in groups:
+        lengths = [len(row.prompt) for row in group]
+        assert len(group) <= MAX_ROWS
+        assert max(lengths) <= 2 * min(lengths) + SLACK
+        assert len(group) == 1 or not any(row.seeded or row.prompt[-1] == PAD for row in group)
