@@ -1,6 +1,6 @@
 """What the worker process costs, and what sharing an engine gains, on a model of about 116M random parameters.
 
-usage: python benchmarks/engines.py --work FOLDER [--engine llamacpp] [--threads N] [--repeats 5] [-o FILE]
+usage: python benchmarks/engines.py --work FOLDER [--engine llamacpp] [--threads N] [--repeats 9] [-o FILE]
 
 For each engine, in pairs measured one right after the other, so that a noisy machine disturbs both alike:
 (a) decode rate of one streamed request through the worker, over that of the engine's own interface called in a
@@ -34,7 +34,7 @@ import random_model
 from assay import engines
 from assay.types import Endpoint, EngineOptions, Format, Variant
 
-TOKENS = 128
+TOKENS = 64
 TOGETHER = 8
 CONTEXT = 512
 LIMIT_S = 220.0
@@ -217,10 +217,10 @@ async def repeat(single: Endpoint, shared: Endpoint, bares: list[Bare], repeats:
         for bare in bares:
             await asyncio.to_thread(bare.rate)
         for _ in range(repeats):
-            for key, bare in zip(("bare", "defaults"), bares, strict=False):
-                rates[key].append(await asyncio.to_thread(bare.rate))
-                if key == "bare":
-                    rates["streamed"].append((await ask(session, single, PROMPT)).rate)
+            rates["bare"].append(await asyncio.to_thread(bares[0].rate))
+            rates["streamed"].append((await ask(session, single, PROMPT)).rate)
+            for defaults in bares[1:]:
+                rates["defaults"].append(await asyncio.to_thread(defaults.rate))
             rates["one"].append(await throughput(session, shared, 1))
             rates["together"].append(await throughput(session, shared, TOGETHER))
     return rates
@@ -284,7 +284,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, help="folder that keeps the model")
     parser.add_argument("--engine", action="append", choices=list(GAIN))
     parser.add_argument("--threads", type=int, help="instead of the engines' own choice")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("-o", "--json", type=Path, help="write all ratios there")
     parser.add_argument("--bare", nargs=3, metavar=("ENGINE", "PATH", "THREADS"), help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -117,8 +117,8 @@ def _path(value: Any) -> Path:
 
 
 def _text(value: Any) -> str:
-    """a text"""
-    return str(value)
+    """a text in UTF-8"""
+    return str(value).encode().decode()
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,14 @@ class Setting:
     key: str
     env: tuple[str, ...]
     parse: Callable[[Any], Any]
+
+
+_SPELLED = {"timeout_s": "--timeout", "context_length": "--ctx"}
+
+
+def flag(field: str) -> str:
+    """How people type the flag of a field: ``--max-tokens``."""
+    return _SPELLED.get(field, "--" + field.replace("_", "-"))
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -230,7 +238,7 @@ def _candidates(
 ) -> list[tuple[Any, str, Path | None]]:
     found: list[tuple[Any, str, Path | None]] = []
     if flags.get(setting.field) is not None:
-        found.append((flags[setting.field], "--" + setting.field.removesuffix("_s").replace("_", "-"), None))
+        found.append((flags[setting.field], flag(setting.field), None))
     found += [(env[name], name, None) for name in setting.env if env.get(name)]
     head, _, key = setting.key.partition(".")
     found += [(table[head][key], str(path), path.parent) for path, table in files if key in table.get(head, {})]

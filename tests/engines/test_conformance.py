@@ -183,7 +183,9 @@ def test_a_seed_repeats_an_answer_and_choices_differ(run: Run) -> None:
         ("min_p", 1, 0),
     ],
 )
-def test_a_parameter_has_an_effect_or_is_refused(run: Run, name: str, low: float, high: float) -> None:
+def test_a_parameter_has_an_effect_or_is_refused(
+    variant: Variant, run: Run, name: str, low: float, high: float
+) -> None:
     async def use(client: Any) -> None:
         prompt = list(range(300, 490)) if is_real(variant) else "a note"
         asked: dict[str, Any] = {"prompt": prompt, "max_tokens": 32, **WILD}

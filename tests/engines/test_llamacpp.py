@@ -35,13 +35,17 @@ def test_each_slot_has_the_context_that_was_asked_for(variant: Variant, live: Li
     live(variant, EngineOptions(context_length=300, slots=3), use)
 
 
-def test_the_context_is_never_longer_than_the_model_was_made_for(variant: Variant, live: Live) -> None:
+def test_without_a_wish_the_context_is_the_models_own(variant: Variant, live: Live) -> None:
     async def use(client: Any) -> None:
         assert client.endpoint.context_length == variant.context_length
         assert client.endpoint.arguments["context_per_slot"] == variant.context_length
 
-    live(variant, EngineOptions(context_length=1_000_000), use)
     live(variant, EngineOptions(), use)
+
+
+def test_a_context_longer_than_the_models_is_refused(variant: Variant) -> None:
+    with pytest.raises(EngineStartFailed, match=f"1000000 tokens was asked for.*at most {variant.context_length}"):
+        asyncio.run(engines.load("llamacpp").start(variant, EngineOptions(context_length=1_000_000)))
 
 
 def test_memory_is_taken_for_the_context_asked_for(variant: Variant, live: Live) -> None:

@@ -8,16 +8,16 @@ from __future__ import annotations
 from assay.app.benchmark import bench, quickstart, resume
 from assay.app.choosing import Fit, choose, compare, fits
 from assay.app.health import EngineHealth, Health, doctor, selftest
-from assay.app.run import FORMS, Run, choose_between, load
+from assay.app.run import Run, as_policy, choose_between, load, report_form
 from assay.app.shelf import ListedRun, list_runs, rate, rescore, stable_files, write_sheet
 
 __all__ = [
-    "FORMS",
     "EngineHealth",
     "Fit",
     "Health",
     "ListedRun",
     "Run",
+    "as_policy",
     "bench",
     "choose",
     "choose_between",
@@ -28,6 +28,7 @@ __all__ = [
     "load",
     "quickstart",
     "rate",
+    "report_form",
     "rescore",
     "resume",
     "selftest",

@@ -165,6 +165,10 @@ def _hashes(settings: Settings) -> Path:
 
 
 def _decoding(settings: Settings, top_p: float | None, top_k: int | None, stop: Sequence[str]) -> Decoding:
+    if top_p is not None and not 0 < top_p <= 1:
+        raise BadInput(f"top-p cannot be {top_p:g}", remedy="give a share above 0, at most 1")
+    if top_k is not None and top_k < 1:
+        raise BadInput(f"top-k cannot be {top_k}", remedy="give a number of tokens, 1 or more")
     return Decoding(
         max_tokens=settings.max_tokens,
         temperature=settings.temperature,

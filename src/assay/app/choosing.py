@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from assay import catalog, decide, machine
 from assay.app.benchmark import bench
-from assay.app.run import PolicyLike, Run, choose_between
+from assay.app.run import PolicyLike, Run, as_policy, choose_between
 from assay.errors import BadInput
 from assay.types import Choice
 
@@ -38,7 +38,8 @@ def choose(runs_or_models: Run | str | Sequence[Run | str], policy: PolicyLike =
     names = [one for one in given if isinstance(one, str)]
     if measured and names:
         raise BadInput("runs and models were given together", remedy="choose between runs, or between models")
-    return choose_between(measured or [bench(names, **options)], policy)
+    wanted = as_policy(policy)
+    return choose_between(measured or [bench(names, **options)], wanted)
 
 
 def compare(before: Run, after: Run, *, allow: Sequence[str] = ()) -> decide.Comparison:
@@ -61,7 +62,11 @@ def fits(config: str | Path, task: str | None = None) -> list[Fit]:
     found = catalog.by_memory(registry.entries, task, budget)
     if not found:
         tasks = sorted({task for entry in registry.entries for task in (*entry.tasks, *entry.capabilities)})
-        raise BadInput(f"no entry of {config} is for {task}", why=f"tasks there: {', '.join(tasks) or 'none'}")
+        raise BadInput(
+            f"no entry of {config} is for {task}",
+            why=f"tasks there: {', '.join(tasks) or 'none'}",
+            remedy="name another --task, or leave it out",
+        )
     return [
         Fit(alias=one.entry.alias, fits=one.fits, reason=one.reason, runnable=bool(one.entry.variants)) for one in found
     ]

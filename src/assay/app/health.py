@@ -9,8 +9,12 @@ from msgspec import Struct
 
 from assay import __version__, engines, machine, measure
 from assay.app import loop
+from assay.errors import BadInput
 from assay.settings import Settings, resolve
 from assay.types import Availability, Machine, SelfTest
+
+LEAST_S, MOST_S = 0.1, 600.0
+"""Bounds of the self-test's seconds a level: enough for some events, and an end."""
 
 
 class EngineHealth(Struct, frozen=True, kw_only=True):
@@ -57,7 +61,13 @@ def doctor(*, home: str | Path | None = None, seconds: float | None = None) -> H
 
 
 def selftest(*, seconds: float | None = None) -> SelfTest:
-    """Measure the measuring client against a server with known timings, ``seconds`` for each level."""
+    """Measure the measuring client against a server with known timings, ``seconds`` for each level.
+
+    Raises:
+        BadInput: so many or so few seconds.
+    """
+    if seconds is not None and not LEAST_S <= seconds <= MOST_S:
+        raise BadInput(f"the self-test cannot take {seconds:g} s a level", remedy=f"give {LEAST_S:g} to {MOST_S:g}")
     return loop.run(lambda: measure.self_test(seconds) if seconds else measure.self_test())
 
 

@@ -70,9 +70,7 @@ class Run:
             BadInput: another suffix, or a place that cannot be written.
         """
         target = Path(path)
-        form = FORMS.get(target.suffix.lower())
-        if form is None:
-            raise BadInput(f"a report cannot be written as {target.name!r}", remedy="name it .html, .md, .csv or .json")
+        form = report_form(target)
         text = self.render(form, choice or self.choose())
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -148,6 +146,8 @@ class Run:
             SimpleRow(
                 alias=row.alias if shared[row.alias] == 1 else row.variant,
                 rounds=row.rounds,
+                variant=row.variant,
+                engine=row.engine,
                 latency_avg=row.latency_avg,
                 latency_p95=row.latency_p95,
                 tokens_per_sec_avg=row.tokens_per_sec_avg,
@@ -178,7 +178,27 @@ def load(name: str | Path = "latest", *, home: str | Path | None = None) -> Run:
 
 def choose_between(several: Sequence[Run], policy: PolicyLike = None) -> Choice:
     """The choice over the candidates of one or several runs of one workload on one machine."""
-    read = (
-        policy if isinstance(policy, Policy) else decide.read_policy(Path(policy)) if policy else decide.DEFAULT_POLICY
-    )
-    return decide.choose([run.data for run in several], read, catalog.licence_class)
+    return decide.choose([run.data for run in several], as_policy(policy), catalog.licence_class)
+
+
+def as_policy(policy: PolicyLike) -> Policy:
+    """The policy itself, the one in a policy.toml, or the default; read it before measuring, so that it fails early.
+
+    Raises:
+        BadPolicy: the file cannot be used.
+    """
+    if isinstance(policy, Policy):
+        return policy
+    return decide.read_policy(Path(policy)) if policy else decide.DEFAULT_POLICY
+
+
+def report_form(path: Path) -> str:
+    """The form of report that a file's name asks for.
+
+    Raises:
+        BadInput: its suffix names none.
+    """
+    form = FORMS.get(path.suffix.lower())
+    if form is None:
+        raise BadInput(f"a report cannot be written as {path.name!r}", remedy="name it .html, .md, .csv or .json")
+    return form

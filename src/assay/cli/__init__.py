@@ -7,6 +7,7 @@ In: argv, the environment. Out: results on stdout, talk on stderr, exit code 0 d
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
@@ -46,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         _speak_utf8(stream)
     try:
-        return _run(words)
+        try:
+            return _run(words)
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print("assay: interrupted; what had ended is kept", file=sys.stderr)
         return 130
@@ -62,12 +66,16 @@ def _run(words: list[str]) -> int:
         top.print_help()
         return 2
     top.require_utf8(words)
-    args = top.parse_args(words[:1])
-    module = importlib.import_module(COMMANDS[args.command][0])
-    options = command_parser(args.command, module).parse_args(words[1:])
-    code = _guarded(module, options)
-    sys.stdout.flush()
-    return code
+    name = words[0]
+    if name in {"-h", "--help", "--version"}:
+        top.parse_args([name])
+    if name.startswith("-"):
+        top.fail(f"{name!r} stands where a command should", "flags come after it", f"assay COMMAND {name}, or --help")
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        top.fail(f"there is no command {name!r}", None, f"assay {near[0] if near else '--help'}")
+    module = importlib.import_module(COMMANDS[name][0])
+    return _guarded(module, command_parser(name, module).parse_args(words[1:]))
 
 
 def command_parser(name: str, module: ModuleType) -> Parser:
@@ -90,7 +98,6 @@ def _top() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"assay {__version__}")
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
     return parser
 
 

@@ -9,6 +9,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from assay.errors import BadInput
+from assay.settings import flag
+
 
 def workload(parser: argparse.ArgumentParser) -> None:
     """Flags that say what is asked and how often."""
@@ -75,3 +78,14 @@ ENGINE = ("engine", "endpoint", "config", "adapter", "weights", "threads", "cont
 def given(args: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
     """The named arguments as keyword arguments of the app."""
     return {name: getattr(args, name) for name in names}
+
+
+def refuse(args: argparse.Namespace, names: tuple[str, ...], beside: str, why: str) -> None:
+    """Refuse flags that would change nothing here, rather than drop them silently.
+
+    Raises:
+        BadInput: one of ``names`` was given ``beside`` what takes no notice of it.
+    """
+    unused = [flag(name) for name in names if getattr(args, name) not in (None, [], "auto")]
+    if unused:
+        raise BadInput(f"{', '.join(unused)} cannot be given with {beside}", why=why, remedy="leave it out")

@@ -34,22 +34,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; 3 when nothing could be measured."""
+    policy = app.as_policy(args.policy)
+    if args.report is not None:
+        app.report_form(args.report)
+    if args.deterministic is not None:
+        _hold_still(args)
     with report.ProgressReporter() as reporter:
         if args.resume is not None:
-            _refuse_flags(args)
+            names = (*flags.WORKLOAD, *flags.ENGINE, "models", "name")
+            flags.refuse(args, names, "--resume", "a resumed run goes on with its own models, prompts and settings")
             measured = app.resume(args.resume, home=args.home, reporter=reporter)
         else:
-            if args.deterministic is not None:
-                _hold_still(args)
-            measured = app.bench(
-                args.models,
-                name=args.name,
-                command=output.command_line(),
-                home=args.home,
-                reporter=reporter,
-                **flags.given(args, flags.WORKLOAD + flags.ENGINE),
-            )
-        choice = measured.choose(args.policy)
+            chosen = flags.given(args, flags.WORKLOAD + flags.ENGINE)
+            measured = app.bench(args.models, name=args.name, home=args.home, reporter=reporter, **chosen)
+        choice = measured.choose(policy)
     output.run(args, measured, choice)
     if args.deterministic is not None:
         for name, text in app.stable_files(measured).items():
@@ -61,21 +59,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _hold_still(args: argparse.Namespace) -> None:
     """Only greedy answers can be compared between commits."""
+    if args.resume is not None:
+        return
     if args.temperature not in {None, "0", "0.0"}:
         raise BadInput(f"--deterministic with --temperature {args.temperature}", remedy="leave --temperature out")
     args.temperature = "0"
-
-
-def _refuse_flags(args: argparse.Namespace) -> None:
-    """A resumed run keeps its own workload; a flag that asks for another must not be dropped silently."""
-    given = [
-        name
-        for name in (*flags.WORKLOAD, *flags.ENGINE, "models", "name")
-        if getattr(args, name) not in (None, [], "auto")
-    ]
-    if given:
-        raise BadInput(
-            f"--resume with {', '.join(given)}",
-            why="a resumed run goes on with its own models, prompts and settings",
-            remedy="leave them out, or start a new bench",
-        )

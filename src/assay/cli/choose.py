@@ -11,7 +11,7 @@ import sys
 from assay import app, report
 from assay.cli import arguments as flags
 from assay.cli import output
-from assay.errors import RunNotFound
+from assay.errors import RunNotFound, UnknownModel
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +29,10 @@ def run(args: argparse.Namespace) -> int:
     """Choose and print; 1 when no candidate qualifies."""
     if args.config is not None and not args.names:
         return _unmeasured(args)
+    flags.refuse(args, ("task",), "runs or models", "it picks from --config alone")
+    policy = app.as_policy(args.policy)
     measured = _measured(args)
-    choice = app.choose_between(measured, args.policy)
+    choice = app.choose_between(measured, policy)
     if len(measured) == 1:
         output.run(args, measured[0], choice)
     else:
@@ -40,17 +42,26 @@ def run(args: argparse.Namespace) -> int:
 
 def _measured(args: argparse.Namespace) -> list[app.Run]:
     names = args.names or ["latest"]
+    asked = flags.WORKLOAD + flags.ENGINE
     try:
-        return [app.load(name, home=args.home) for name in names]
-    except RunNotFound:
+        found = [app.load(name, home=args.home) for name in names]
+    except RunNotFound as error:
         if not args.names or "latest" in names:
             raise
+        missing = error
+    else:
+        flags.refuse(args, asked, "runs", "they are measured already")
+        return found
     with report.ProgressReporter() as reporter:
-        chosen = flags.given(args, flags.WORKLOAD + flags.ENGINE)
-        return [app.bench(names, home=args.home, reporter=reporter, **chosen)]
+        try:
+            return [app.bench(names, home=args.home, reporter=reporter, **flags.given(args, asked))]
+        except UnknownModel as error:
+            raise UnknownModel(error.message, why=f"and {missing.message}", remedy=error.remedy) from error
 
 
 def _unmeasured(args: argparse.Namespace) -> int:
+    unused = (*flags.WORKLOAD, *(name for name in flags.ENGINE if name != "config"), "policy")
+    flags.refuse(args, unused, "--config alone", "nothing is measured")
     found = app.fits(args.config, args.task)
     taken = next((one for one in found if one.fits), None)
     if args.output == "json":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -48,8 +47,11 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
-        """As argparse does, but an unknown argument is told of with the nearest that is known."""
-        options, unknown = self.parse_known_args(args, namespace)
+        """As argparse does; words may stand between flags, and an unknown one is told of with the nearest known."""
+        nested = any(isinstance(action, argparse._SubParsersAction) for action in self._actions)
+        parse = self.parse_known_args if nested else self.parse_known_intermixed_args
+        options: argparse.Namespace
+        options, unknown = parse(args, namespace)
         if unknown:
             self._refuse(unknown)
         return options

@@ -24,10 +24,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, choose, write the page and say where it lies."""
+    policy = app.as_policy(args.policy)
+    if args.report is not None:
+        app.report_form(args.report)
     with report.ProgressReporter() as reporter:
         measured = app.quickstart(home=args.home, reporter=reporter)
         reporter.stage("choosing")
-        choice = measured.choose(args.policy)
+        choice = measured.choose(policy)
         reporter.stage("writing the report")
         page = measured.report(args.report or measured.path / "report.html", choice)
     output.run(args, measured, choice, page=page)

@@ -9,6 +9,8 @@ from pathlib import Path
 from assay import app, report
 from assay.cli import arguments as flags
 from assay.cli import output
+from assay.errors import BadInput, NothingMeasured
+from assay.types import Choice
 
 FORMATS = ("text", "html", "md", "csv", "json", "samples-csv", "simple-md", "simple-csv")
 
@@ -29,24 +31,55 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the run, choose, and write."""
+    """Read the run, choose, and write; with ``-o json`` and files asked for, stdout names them."""
+    form = _form(args)
     measured = app.load(args.run, home=args.home)
     choice = measured.choose(args.policy)
-    if args.charts is not None:
-        for name, chart in measured.charts(choice).items():
-            for suffix in (".svg", ".png"):
-                report.save_chart(chart, args.charts / f"{name}{suffix}")
-        print(f"charts: {args.charts}", file=sys.stderr)
-        if args.format is None and args.out is None:
-            return 0
-    form = args.format or (app.FORMS.get(args.out.suffix.lower()) if args.out else None) or "text"
-    if form == "text" and args.out is None:
-        output.run(args, measured, choice)
-        return 0
-    text = report.terminal_text(measured.subject(choice)) if form == "text" else measured.render(form, choice)
-    if args.out is None:
-        sys.stdout.write(text)
-    else:
+    written = _charts(measured, choice, args.charts) if args.charts is not None else []
+    if args.out is not None:
+        text = report.terminal_text(measured.subject(choice)) if form == "text" else measured.render(form, choice)
         output.write(args.out, text)
         print(f"report: {args.out}", file=sys.stderr)
+        written.append(args.out)
+    elif args.format not in {None, "text"}:
+        sys.stdout.write(measured.render(form, choice))
+        return 0
+    elif not written:
+        output.run(args, measured, choice)
+        return 0
+    if args.output == "json":
+        output.as_json({"run": measured.id, "written": [str(path) for path in written]})
     return 0
+
+
+def _form(args: argparse.Namespace) -> str:
+    if args.format is not None:
+        if args.output == "json" and args.out is None and args.format not in {"text", "json"}:
+            raise BadInput(
+                f"-o json and --format {args.format} both want stdout", remedy="give --out FILE, or one only"
+            )
+        return str(args.format)
+    if args.out is None or args.out.suffix.lower() == ".txt":
+        return "text"
+    return app.report_form(args.out)
+
+
+def _charts(measured: app.Run, choice: Choice, folder: Path) -> list[Path]:
+    """Every chart as SVG and PNG.
+
+    Raises:
+        NothingMeasured: there is nothing to draw. BadInput: the folder cannot be written.
+    """
+    charts = measured.charts(choice)
+    if not charts:
+        raise NothingMeasured(f"run {measured.id} has nothing to draw", remedy=f"assay run show {measured.id}")
+    paths = []
+    for name, chart in charts.items():
+        for path in (folder / f"{name}.svg", folder / f"{name}.png"):
+            try:
+                report.save_chart(chart, path)
+            except OSError as error:
+                raise BadInput(f"{path} cannot be written", why=error.strerror, remedy="give another folder") from error
+            paths.append(path)
+    print(f"charts: {folder}", file=sys.stderr)
+    return paths

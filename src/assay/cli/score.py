@@ -8,6 +8,7 @@ from pathlib import Path
 
 from assay import app
 from assay.cli import output
+from assay.errors import BadInput
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,10 +26,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score, and print the run with its scores."""
+    if args.who is not None and args.ratings is None:
+        raise BadInput("--who without --ratings", why="it names who has filled the sheet", remedy="add --ratings FILE")
     measured = app.load(args.run, home=args.home)
     if args.sheet is not None:
         rows = app.write_sheet(measured, args.sheet)
         print(f"{args.sheet}: {rows} answers to rate from 1 (poor) to 5 (good)", file=sys.stderr)
+        if args.output == "json":
+            output.as_json({"run": measured.id, "sheet": str(args.sheet), "rows": rows})
         return 0
     measured, added = app.rate(measured, args.ratings, args.who) if args.ratings else app.rescore(measured)
     print(f"{added} scores added to run {measured.id}", file=sys.stderr)

@@ -66,7 +66,7 @@ def _installed() -> dict[str, metadata.EntryPoint]:
 def _load_installed(name: str) -> Any:
     point = _installed().get(name)
     if point is None:
-        raise BadInput(f"there is no engine named {name!r}", why=f"engines: {', '.join(names())}")
+        raise BadInput(f"there is no engine named {name!r}", remedy=f"name one of {', '.join(names())}")
     try:
         return point.load()
     except Exception as error:

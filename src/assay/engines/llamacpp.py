@@ -267,10 +267,15 @@ class _Request:
 
 
 def _context(header: Mapping[str, Any], asked: int | None) -> int:
-    """Tokens per slot: as asked, or 4096; at most what the model was made for."""
+    """Tokens per slot: as asked, or 4096 where the model was made for as many; ``BadInput`` for more than that."""
     longest = header.get(f"{header.get('general.architecture')}.context_length")
-    wanted = asked or DEFAULT_CONTEXT
-    return min(wanted, longest) if longest else wanted
+    if asked and longest and asked > longest:
+        raise BadInput(
+            f"a context of {asked} tokens was asked for, but the model has at most {longest}",
+            why="context_length in its GGUF header",
+            remedy=f"ask for {longest} or less",
+        )
+    return asked or (min(DEFAULT_CONTEXT, longest) if longest else DEFAULT_CONTEXT)
 
 
 def _parameters(xllamacpp: Any, path: Path, *, slots: int, context: int, threads: int, cache: bool) -> Any:

@@ -91,9 +91,7 @@ def read_template(folder: Path) -> tuple[str, Mapping[str, str]] | None:
     alone = folder / "chat_template.jinja"
     if alone.is_file():
         return alone.read_text(encoding="utf-8"), special
-    found = settings.get("chat_template") or _read_json(folder / "chat_template.json").get("chat_template")
-    if isinstance(found, list):
-        found = {entry.get("name"): entry.get("template") for entry in found}.get("default")
+    found = settings.get("chat_template")
     return (found, special) if isinstance(found, str) else None
 
 

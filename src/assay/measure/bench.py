@@ -187,7 +187,8 @@ class _Bench:
         try:
             endpoint = await self.lifecycle.start(state.candidate)
         except AssayError as error:
-            self._give_up(state, f"did not start: {error.message}" + (f" ({error.why})" if error.why else ""))
+            told = error.message.removeprefix(f"{state.candidate.variant.id} did not start: ")
+            self._give_up(state, f"did not start: {told}" + (f" ({error.why})" if error.why else ""))
             return
         except Exception as error:
             # The engine may be anybody's: its bug must not end the bench.

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from assay.report.findings import failures, notes
-from assay.report.subject import Report
+from assay.report.subject import Report, SimpleRow
 from assay.types import Candidate, Summary
 
 DOCUMENT_VERSION = 1
@@ -24,8 +24,9 @@ def to_json(report: Report, *, indent: int = 2) -> str:
       licence_class, quantisation, format, parameters, disk, p_best, rejected, levels``; a level has ``concurrency,
       requests, failures, retries, output_tokens, figures``, and a figure ``value, low, high, n, enough`` in base units
     - ``failures``: ``label, kind, message, count, out_of, prompts``
-    - ``instrument``: the self-test, or null; ``models``: rows as simple scripts print them
-      (``alias, rounds, latency_avg, latency_p95, tokens_per_sec_avg, first_token_latency_avg``)
+    - ``instrument``: the self-test, or null; ``models``: rows as simple scripts print them (``alias, rounds,
+      latency_avg, latency_p95, tokens_per_sec_avg, first_token_latency_avg``), and beside these ``variant, engine,
+      status, reason`` and the candidate's own ``figures`` at its lowest level
     """
     return msgspec.json.format(msgspec.json.encode(document(report)), indent=indent).decode() + "\n"
 
@@ -50,7 +51,18 @@ def document(report: Report) -> dict[str, Any]:
         "candidates": [_candidate(report, candidate) for candidate in report.candidates],
         "failures": [_plain(failure) for failure in failures(report)],
         "instrument": _plain(record.selftest) if record.selftest else None,
-        "models": [_plain(row) for row in report.simple],
+        "models": [_model(report, row) for row in report.simple],
+    }
+
+
+def _model(report: Report, row: SimpleRow) -> dict[str, Any]:
+    key = (row.variant, row.engine)
+    candidate = next((one for one in report.candidates if one.key == key), None)
+    levels = sorted((s for s in report.summaries if s.key == key), key=lambda s: s.concurrency)
+    return _plain(row) | {
+        "status": candidate.status if candidate else None,
+        "reason": candidate.reason if candidate else None,
+        "figures": _figures(levels[0]) if levels else {},
     }
 
 
@@ -82,8 +94,12 @@ def _level(summary: Summary) -> dict[str, Any]:
         "failures": summary.failures,
         "retries": summary.retries,
         "output_tokens": summary.output_tokens,
-        "figures": {name: _plain(summary.figures[name]) for name in sorted(summary.figures)},
+        "figures": _figures(summary),
     }
+
+
+def _figures(summary: Summary) -> dict[str, Any]:
+    return {name: _plain(summary.figures[name]) for name in sorted(summary.figures)}
 
 
 def _plain(value: Struct) -> dict[str, Any]:

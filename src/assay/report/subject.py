@@ -14,10 +14,15 @@ Key = tuple[str, str]
 
 
 class SimpleRow(Struct, frozen=True, kw_only=True):
-    """One model as scripts in this field print it: seconds, and total tokens per second; None where unknown."""
+    """One model as scripts in this field print it: seconds, and total tokens per second; None where unknown.
+
+    ``variant`` and ``engine`` tell which candidate the row is of.
+    """
 
     alias: str
     rounds: int
+    variant: str = ""
+    engine: str = ""
     latency_avg: float | None = None
     latency_p95: float | None = None
     tokens_per_sec_avg: float | None = None
