@@ -35,7 +35,12 @@ def test_a_folder_of_weights_and_a_name(tmp_path: Path) -> None:
     assert all(file.sha256 for file in variant.files)
 
 
-@pytest.mark.parametrize("text", ["", "module", ":Class", "module:", "a b:C", "m:C()", "m..n:C", "1m:C", "@w", "a:b:c"])
+def test_an_installed_one_by_its_name() -> None:
+    variant = adapter_variant("my-tiny.model")
+    assert (variant.id, variant.adapter) == ("my-tiny.model", "my-tiny.model")
+
+
+@pytest.mark.parametrize("text", ["", "a name", ":Class", "module:", "a b:C", "m:C()", "m..n:C", "1m:C", "@w", "a:b:c"])
 def test_no_adapter(text: str) -> None:
     with pytest.raises(BadInput, match="names no adapter"):
         adapter_variant(text)

@@ -174,7 +174,7 @@ def test_a_broken_model_spoils_only_its_own_entry(tmp_path: Path) -> None:
             {"name": "empty", "path": "empty.gguf"},
             {"name": "gone", "path": "gone.gguf"},
             {"name": "nohost", "endpoint": "http://"},
-            {"name": "noclass", "adapter": "module"},
+            {"name": "noclass", "adapter": "no class"},
             {"name": "good", "path": "good.gguf"},
         ],
     )

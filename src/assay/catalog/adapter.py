@@ -1,13 +1,17 @@
-"""A person's own model behind an adapter class: ``module:Class``, with or without ``@weights``."""
+"""A person's own model behind an adapter: ``module:Class`` or an installed one's name, with or without ``@weights``."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from assay.catalog.digest import with_digests
 from assay.catalog.local import expanded
 from assay.errors import BadInput
 from assay.types import File, Variant
+
+INSTALLED = re.compile(r"[-.]")
+"""What the name of an entry point may hold besides letters, digits and underscores."""
 
 
 def adapter_variant(
@@ -19,20 +23,21 @@ def adapter_variant(
     alias (the class's name unless given). With ``hashes``, the file that remembers digests, the weights are hashed.
 
     Raises:
-        BadInput: no ``module:Class``, or weights that are not there.
+        BadInput: neither ``module:Class`` nor a name, or weights that are not there.
     """
     target, _, written = adapter.partition("@")
     module, separator, attribute = target.strip().partition(":")
-    if not separator or not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
+    parts = (*module.split("."), *attribute.split(".")) if separator else (INSTALLED.sub("_", module),)
+    if not all(part.isidentifier() for part in parts):
         raise BadInput(
             f"{adapter!r} names no adapter",
-            why="module:Class is expected, with @weights after it where it has some",
+            why="module:Class or an installed adapter's name is expected, with @weights after it where it has some",
             remedy="write it like my_models.tiny:TinyAdapter",
         )
     place = weights if weights is not None else expanded(written) if written else None
     if place is not None and not place.exists():
         raise BadInput(f"there are no weights at {place}", remedy="check the path of the weights")
-    alias = name or attribute
+    alias = name or attribute or module
     variant = Variant(
         id=alias,
         alias=alias,

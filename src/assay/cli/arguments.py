@@ -51,7 +51,9 @@ def engine(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--config", type=Path, metavar="FILE", help="models.json: the models, and prompts if it names them"
     )
-    group.add_argument("--adapter", metavar="MODULE:CLASS", help="run your own model through a CustomModelAdapter")
+    group.add_argument(
+        "--adapter", metavar="NAME", help="run your own model: module:Class, or an installed adapter's name"
+    )
     group.add_argument("--weights", type=Path, metavar="PATH", help="what the adapter loads")
     group.add_argument("--threads", metavar="N", help="threads of an engine (default: the engine's choice)")
     group.add_argument("--ctx", dest="context_length", metavar="N", help="context length for one request, in tokens")
