@@ -43,7 +43,7 @@ TOLD = {
     "disk": "size of the variant's files",
     "stability": "share of prompts whose repeated greedy answers are identical",
     "quality": "mean of the scores; `quality.<criterion>` of one criterion alone",
-    "goodput": "share of requests that meet every limit on latency",
+    "goodput": "share of requests that meet every limit on a time or rate",
     "error_rate": "share of requests that failed",
 }
 """What each figure is, by its name without the statistic."""
@@ -55,6 +55,8 @@ def spelled(action: argparse.Action) -> str:
     if not action.option_strings:
         name = str(action.metavar or action.dest)
         return f"[{name} ...]" if action.nargs in {"*", "+"} else f"[{name}]" if action.nargs == "?" else name
+    if action.nargs == "?":
+        value = f" [{value.strip()}]"
     return ", ".join(action.option_strings) + value.rstrip()
 
 
@@ -62,9 +64,7 @@ def arguments(parser: argparse.ArgumentParser, *, shared: bool) -> list[argparse
     """The parser's own arguments, or those that every command has; never argparse's ``--help``."""
     groups = [group for group in parser._action_groups if (group.title == EVERYWHERE) == shared]
     actions = [action for group in groups for action in group._group_actions]
-    return [
-        action for action in actions if not isinstance(action, argparse._HelpAction | argparse._SubParsersAction)
-    ]
+    return [action for action in actions if not isinstance(action, argparse._HelpAction | argparse._SubParsersAction)]
 
 
 def table(actions: list[argparse.Action]) -> list[str]:

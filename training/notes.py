@@ -24,6 +24,9 @@ from training import frames, words
 TASKS = ("list", "json", "summary", "question", "decision")
 RECORD_PATTERN = r"^- (?P<who>[^:]+): (?P<what>.+?) \((?:no date|by (?P<when>.+))\)$"
 NOT_STATED = "Not stated"
+SEARCHING_QUESTIONS = (0.35, 0.62, 0.84, 0.9, 0.95)
+EVEN_QUESTIONS = (0.2, 0.38, 0.58, 0.6, 0.8)
+"""Cumulated shares of who, what, by when, what of a person without an action, how many; the rest: which meeting."""
 
 
 class Split(Enum):
@@ -94,12 +97,14 @@ class NoteWriter:
         difficulty: float = 1.0,
         novelty: float = 0.0,
         composed: float = 0.0,
+        questions: tuple[float, float, float, float, float] = EVEN_QUESTIONS,
     ) -> None:
         self.rng = rng
         self.split = split
         self.difficulty = difficulty
         self.novelty = novelty
         self.composed = composed
+        self.questions = questions
 
     def _is_novel(self, share: float = 1.0) -> bool:
         return self.novelty > 0 and self.rng.random() < self.novelty * share
@@ -280,16 +285,17 @@ class NoteWriter:
     def _question(self, note: Note) -> tuple[str, str]:
         rng = self.rng
         action = rng.choice(note.actions)
+        who, what, when, idle, count = self.questions
         roll = rng.random()
-        if roll < 0.35:
+        if roll < who:
             return f"Who will {action.what}?", action.who
-        if roll < 0.62:
+        if roll < what:
             return f"What will {action.who} do?", action.what
-        if roll < 0.84:
+        if roll < when:
             return f"By when will {action.who} {action.what}?", action.when or NOT_STATED
-        if roll < 0.9 and note.idle:
+        if roll < idle and note.idle:
             return f"What will {rng.choice(note.idle)} do?", NOT_STATED
-        if roll < 0.95:
+        if roll < count:
             return "How many action items are there?", str(len(note.actions))
         return "Which meeting was it?", note.topic
 

@@ -14,6 +14,11 @@ COMPOSED = 0.6
 """The share of sentences from grammars, once they have begun."""
 BALANCE = 0.5
 """From then on an answer of n tokens weighs n ** (1 - BALANCE), not n."""
+ASKING_ROWS = 0.6
+"""The share of rows that ask `MOST_QUESTIONS` at most, once they have begun."""
+MOST_QUESTIONS = 10
+ASKING_BALANCE = 0.75
+"""What `BALANCE` is in those rows."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,8 @@ class Plan:
     """The arguments of one run; `rows` of `length` tokens make a batch, shared by `ranks` processes.
 
     From step `novel_from` on, words are blended from known ones. From step `rich_from` on, sentences are composed by
-    grammars too, and a short answer weighs more for each of its tokens.
+    grammars too, and a short answer weighs more for each of its tokens. From step
+    `ask_from` on, most rows hold two other tasks at most and many questions.
     """
 
     size: str
@@ -32,5 +38,6 @@ class Plan:
     length: int
     novel_from: int
     rich_from: int
+    ask_from: int
     muon_lr: float
     adam_lr: float

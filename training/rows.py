@@ -16,8 +16,18 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from training.notes import TASKS, Exercise, Note, NoteWriter, Split
-from training.plan import BALANCE, COMPOSED, COPY_STEPS, EASY_STEPS, NOVELTY, Plan
+from training.notes import SEARCHING_QUESTIONS, TASKS, Exercise, Note, NoteWriter, Split
+from training.plan import (
+    ASKING_BALANCE,
+    ASKING_ROWS,
+    BALANCE,
+    COMPOSED,
+    COPY_STEPS,
+    EASY_STEPS,
+    MOST_QUESTIONS,
+    NOVELTY,
+    Plan,
+)
 from training.tokenizer import ASSISTANT_OPENING, END, USER_OPENING
 
 PADDING, PREFIX = -1, 0
@@ -115,8 +125,18 @@ def draw_row(tokenizer: Tokenizer, rng: random.Random, step: int, plan: Plan) ->
     rich = step >= plan.rich_from
     composed = COMPOSED if rich else 0.0
     difficulty = min(1.0, step / EASY_STEPS)
-    writer = NoteWriter(rng, Split.TRAIN, difficulty=difficulty, novelty=novelty, composed=composed)
+    writer = NoteWriter(
+        rng,
+        Split.TRAIN,
+        difficulty=difficulty,
+        novelty=novelty,
+        composed=composed,
+        questions=SEARCHING_QUESTIONS,
+    )
     note = writer.note()
+    if step >= plan.ask_from and rng.random() < ASKING_ROWS:
+        tasks = [*rng.sample(TASKS, 2), *["question"] * MOST_QUESTIONS]
+        return pack(tokenizer, note, [writer.exercise(note, task) for task in tasks], plan.length, ASKING_BALANCE)
     exercises = [writer.exercise(note, task) for task in rng.sample(TASKS, len(TASKS))]
     if rng.random() > step / COPY_STEPS:
         exercises.insert(0, writer.copy_exercise())

@@ -204,6 +204,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=384)
     parser.add_argument("--novel-from", type=int, default=0, help="the step from which words are blended")
     parser.add_argument("--rich-from", type=int, default=0, help="the step from which sentences are composed")
+    parser.add_argument("--ask-from", type=int, default=0, help="the step from which most branches are questions")
     parser.add_argument("--muon-lr", type=float, default=0.02)
     parser.add_argument("--adam-lr", type=float, default=4e-3)
     parser.add_argument("--port", type=int, default=29520)
@@ -219,6 +220,7 @@ def main() -> None:
         length=given.length,
         novel_from=given.novel_from,
         rich_from=given.rich_from,
+        ask_from=given.ask_from,
         muon_lr=given.muon_lr,
         adam_lr=given.adam_lr,
     )

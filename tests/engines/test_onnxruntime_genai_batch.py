@@ -211,14 +211,15 @@ def test_a_failing_engine_is_told_to_those_in_the_batch_and_serves_on(scheduler:
     assert made.broken is None
 
 
-def test_closing_ends_what_runs(scheduler: Make) -> None:
+def test_closing_ends_what_runs_and_what_comes_after(scheduler: Make) -> None:
     script, made, submit = scheduler()
-    _, heard = submit(10, 500)
-    script.gate.release(1000)
+    _, heard = submit(10, 10**9)
+    script.gate.release(10**6)
     heard.next()
     made.close()
     assert heard.all()[1].reason == "error"
     assert script.closed == 1
+    assert submit(20, 1)[1].all()[1].error == "RuntimeError: the engine was stopped"
 
 
 def test_sampled_and_greedy_rows_share_a_batch(scheduler: Make) -> None:

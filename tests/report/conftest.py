@@ -291,6 +291,8 @@ def build() -> Report:
             SimpleRow(
                 alias="notes-4m",
                 rounds=3,
+                variant="notes-4m:q8_0",
+                engine="llama.cpp",
                 latency_avg=0.03661,
                 latency_p95=0.0518,
                 tokens_per_sec_avg=2311.4,

@@ -21,11 +21,17 @@ def test_the_object_holds_what_its_docstring_says(report: Report) -> None:
     assert found["models"][0] == {
         "alias": "notes-4m",
         "rounds": 3,
+        "variant": "notes-4m:q8_0",
+        "engine": "llama.cpp",
         "latency_avg": 0.03661,
         "latency_p95": 0.0518,
         "tokens_per_sec_avg": 2311.4,
         "first_token_latency_avg": 0.00644,
+        "status": "measured",
+        "reason": None,
+        "figures": next(c for c in found["candidates"] if c["variant"] == "notes-4m:q8_0")["levels"][0]["figures"],
     }
+    assert found["models"][0]["figures"]
 
 
 def test_unknown_is_null(bare: Report) -> None:

@@ -56,8 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader went away (assay run list | head); nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        _drop_output()
+        return _tell(error)
 
 
 def _run(words: list[str]) -> int:
@@ -111,12 +114,28 @@ def _guarded(module: ModuleType, options: argparse.Namespace) -> int:
         return error.exit_code
     except BrokenPipeError:
         raise
+    except OSError as error:
+        if options.debug:
+            raise
+        return _tell(error)
     except Exception as error:
         if options.debug:
             raise
         print(f"assay: unexpected {type(error).__name__}: {error}", file=sys.stderr)
         print("  try: the same command with --debug shows where; please report it", file=sys.stderr)
         return 1
+
+
+def _tell(error: OSError) -> int:
+    """A full disk, missing rights: nothing that Assay did wrong."""
+    print(f"assay: {error.filename or 'the output'} cannot be read or written", file=sys.stderr)
+    print(f"  why: {error.strerror or error}\n  try: check the room and the rights there", file=sys.stderr)
+    return 2
+
+
+def _drop_output() -> None:
+    """What is still buffered goes nowhere, so that Python does not try to write it again as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _speak_utf8(stream: TextIO) -> None:

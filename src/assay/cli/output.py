@@ -10,11 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.console import Console
 
 from assay import app, report
 from assay.errors import BadInput
 from assay.report import units
 from assay.types import Choice
+
+
+class _Terminal(Console):
+    """A console that leaves a reader who went away to ``main``, in place of exiting with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def as_json(value: Any) -> None:
@@ -48,9 +56,7 @@ def run(args: argparse.Namespace, measured: app.Run, made: Choice | None, page: 
     if args.output == "json":
         sys.stdout.write(report.to_json(subject))
         return
-    from rich.console import Console
-
-    report.print_report(subject, Console(soft_wrap=False), path=str(page) if page else None)
+    report.print_report(subject, _Terminal(soft_wrap=False), path=str(page) if page else None)
 
 
 def choice(args: argparse.Namespace, made: Choice) -> None:

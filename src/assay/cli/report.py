@@ -23,7 +23,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         choices=FORMATS,
-        help="form of the report (default: the suffix of --out, else text); simple-*: one row a model",
+        metavar="FORM",
+        help=f"{', '.join(FORMATS)}; simple-*: one row a model (default: by the suffix of --out, else text)",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write here instead of to stdout")
     parser.add_argument("--charts", type=Path, metavar="DIR", help="write the charts here, as SVG and PNG")

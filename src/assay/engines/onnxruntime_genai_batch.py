@@ -89,43 +89,43 @@ class Row:
 
 
 class Group:
-    """Rows in one batch; it lives until the last of them has ended."""
+    """Rows in one batch; it lives until the last of them has ended. ``live`` holds those that have not."""
 
     def __init__(self, rows: Sequence[Row], open_batch: Open) -> None:
-        self.rows = rows
+        self.size = len(rows)
+        self.live = list(enumerate(rows))
         self._filling = True
+        self._choosing = any(row.chooser for row in rows)
         self._batch = open_batch([row.prompt for row in rows], max(row.limit for row in rows))
-
-    @property
-    def live(self) -> list[Row]:
-        return [row for row in self.rows if not row.ended]
 
     def step(self) -> None:
         """Read a part of the prompts, or make one token of every live row; close the batch when none is left."""
         try:
-            self._drop_cancelled()
-            if self.live and self._filling:
+            tokens: Sequence[int] = ()
+            if self._filling:
                 self._filling = self._batch.fill()
-            elif self.live:
-                self._choose()
+            else:
+                if self._choosing:
+                    self._choose()
                 tokens = self._batch.step()
-                self._drop_cancelled()
-                for row, token in zip(self.rows, tokens, strict=True):
-                    if not row.ended:
-                        row.take(token)
+            for i, row in self.live:
+                if row.cancelled:
+                    row.end("cancelled")
+                elif tokens:
+                    row.take(tokens[i])
         except Exception as error:
-            fail(self.rows, error)
+            fail((row for _, row in self.live), error)
+        self.live = [(i, row) for i, row in self.live if not row.ended]
         if not self.live:
-            self._batch.close()
+            self.close()
 
-    def _drop_cancelled(self) -> None:
-        for row in self.live:
-            if row.cancelled:
-                row.end("cancelled")
+    def close(self) -> None:
+        """Free the batch."""
+        self._batch.close()
 
     def _choose(self) -> None:
         """Where the highest score does not decide, make the chosen token's the highest."""
-        choosing = [(i, row.chooser) for i, row in enumerate(self.rows) if row.chooser and not row.ended]
+        choosing = [(i, row.chooser) for i, row in self.live if row.chooser]
         if choosing:
             with self._batch.scores() as scores:
                 for i, chooser in choosing:
@@ -151,6 +151,8 @@ class Scheduler:
         """Queue a generation."""
         row = Row(generation, emit, self._vocabulary)
         with self._changed:
+            if self._closing or self.broken:
+                fail([row], RuntimeError(self.broken or "the engine was stopped"))
             self._waiting.append(row)
             self._changed.notify()
         return row
@@ -164,8 +166,10 @@ class Scheduler:
 
     def _run(self) -> None:
         try:
-            while self._wait():
-                self._admit()
+            while not self._closing:
+                if self._waiting or not self._groups:
+                    self._wait()
+                    self._admit()
                 for group in self._groups:
                     group.step()
                 self._groups = [group for group in self._groups if group.live]
@@ -175,16 +179,14 @@ class Scheduler:
             raise
         self._fail_all(RuntimeError("the engine was stopped"))
         for group in self._groups:
-            group.step()
+            group.close()
 
-    def _wait(self) -> bool:
-        """Until there is something to do; False when closing."""
+    def _wait(self) -> None:
+        """Until there is something to do."""
         with self._changed:
-            idle = not self._groups
-            self._changed.wait_for(lambda: self._closing or self._waiting or self._groups)
-            if idle and not self._closing:
+            if not self._groups:
+                self._changed.wait_for(lambda: self._closing or self._waiting)
                 self._gather()
-            return not self._closing
 
     def _gather(self) -> None:
         until = time.monotonic() + GATHER_S
@@ -195,7 +197,7 @@ class Scheduler:
 
     def _admit(self) -> None:
         live = sum(len(group.live) for group in self._groups)
-        held = sum(len(group.rows) for group in self._groups)
+        held = sum(group.size for group in self._groups)
         with self._changed:
             for row in [row for row in self._waiting if row.cancelled]:
                 self._waiting.remove(row)
@@ -210,7 +212,7 @@ class Scheduler:
 
     def _fail_all(self, error: BaseException) -> None:
         with self._changed:
-            rows = [*self._waiting, *(row for group in self._groups for row in group.rows)]
+            rows = [*self._waiting, *(row for group in self._groups for _, row in group.live)]
             self._waiting.clear()
         fail(rows, error)
 

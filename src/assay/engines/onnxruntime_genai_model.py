@@ -43,8 +43,8 @@ FEATURES: frozenset[Feature] = frozenset(
 )
 SPIN_US = 50
 """How long a thread without work stays awake: longer than from one operator to the next, since a thread that fell
-asleep comes late (a token took up to 1.7 times as long); far shorter than the library's second, since threads that spin
-take the cores from the rest of the machine, the streaming side of this process first of all (half the speed)."""
+asleep comes late (a token took up to 1.7 times as long); far shorter than the library's own choice, since threads that
+spin take the cores from the rest of the machine, the streaming side of this process first of all (half the speed)."""
 
 
 def open_model(spec: Spec) -> Model:

@@ -1,0 +1,223 @@
+"""Where a value comes from: flag > environment > project file > user file > default, for every setting."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.errors import BadConfig
+from assay.settings import SETTINGS, Setting, Settings, api_key, default_home, flag, resolve
+
+VALUES: dict[str, tuple[Any, ...]] = {
+    "models": ("a", "b", "c", "d"),
+    "prompts": ("/1.json", "/2.json", "/3.json", "/4.json"),
+    "prompt": ("one", "two", "three", "four"),
+    "rounds": (11, 12, 13, 14),
+    "warmup": (11, 12, 13, 14),
+    "concurrency": (11, 12, 13, 14),
+    "max_tokens": (11, 12, 13, 14),
+    "temperature": (0.1, 0.2, 0.3, 0.4),
+    "stream": (False, True, False, True),
+    "seed": (11, 12, 13, 14),
+    "timeout_s": (11.0, 12.0, 13.0, 14.0),
+    "retries": (11, 12, 13, 14),
+    "endpoint": ("http://a/v1", "http://b/v1", "http://c/v1", "http://d/v1"),
+    "policy": ("/1.toml", "/2.toml", "/3.toml", "/4.toml"),
+    "threads": (11, 12, 13, 14),
+    "context_length": (11, 12, 13, 14),
+}
+"""For each field, a value by flag, by environment, by project and by user."""
+WRONG: dict[str, Any] = {
+    "rounds": 0,
+    "warmup": -1,
+    "concurrency": "2,0",
+    "max_tokens": "many",
+    "temperature": 2.5,
+    "stream": "perhaps",
+    "seed": 1.5,
+    "timeout_s": 0,
+    "retries": "x",
+    "threads": 0,
+    "context_length": True,
+}
+each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.field)
+
+
+def _toml(setting: Setting, value: Any) -> str:
+    head, _, key = setting.key.partition(".")
+    return f"[{head}]\n{key} = {json.dumps(value)}\n"
+
+
+def _as_field(setting: Setting, value: Any) -> Any:
+    if setting.field in {"prompts", "policy"}:
+        return Path(value)
+    return (value,) if setting.field in {"models", "concurrency"} else value
+
+
+class Place:
+    """A project folder, one below it to work in, and a home; what stands in them is written as a test goes on."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / "project" / "deep" / "deeper"
+        self.folder.mkdir(parents=True)
+        self.project = root / "project" / "assay.toml"
+        self.user = root / "home" / "config.toml"
+        self.user.parent.mkdir()
+
+    def resolve(self, flags: dict[str, Any] | None = None, env: dict[str, str] | None = None) -> Settings:
+        return resolve(flags or {}, {"ASSAY_HOME": str(self.user.parent), **(env or {})}, self.folder)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_every_setting_is_tried_here() -> None:
+    assert set(VALUES) == {setting.field for setting in SETTINGS}
+    fields = set(Settings.__dataclass_fields__) - {"home", "sources"}
+    assert fields == set(VALUES)
+
+
+@each_setting
+def test_the_nearest_to_the_command_wins_and_says_so(place: Place, setting: Setting) -> None:
+    by_flag, by_env, by_project, by_user = VALUES[setting.field]
+    flags = {setting.field: by_flag}
+    env = {name: str(by_env) for name in setting.env[:1]}
+    default = getattr(Settings(home=Path()), setting.field)
+    assert getattr(place.resolve(), setting.field) == default
+    assert setting.field not in dict(place.resolve().sources)
+    for path, value in ((place.user, by_user), (place.project, by_project)):
+        path.write_text(_toml(setting, value), encoding="utf-8")
+        settings = place.resolve()
+        assert getattr(settings, setting.field) == _as_field(setting, value)
+        assert dict(settings.sources)[setting.field] == str(path)
+    if env:
+        settings = place.resolve(env=env)
+        assert getattr(settings, setting.field) == _as_field(setting, by_env)
+        assert dict(settings.sources)[setting.field] == setting.env[0]
+    settings = place.resolve(flags, env)
+    assert getattr(settings, setting.field) == _as_field(setting, by_flag)
+    assert dict(settings.sources)[setting.field] == flag(setting.field)
+
+
+@each_setting
+def test_a_flag_that_was_not_given_and_an_empty_variable_say_nothing(place: Place, setting: Setting) -> None:
+    settings = place.resolve({setting.field: None}, dict.fromkeys(setting.env, ""))
+    assert settings == place.resolve()
+
+
+@pytest.mark.parametrize("field", WRONG)
+def test_a_wrong_value_is_named_with_the_place_where_it_stands(place: Place, field: str) -> None:
+    setting = next(one for one in SETTINGS if one.field == field)
+    with pytest.raises(BadConfig) as caught:
+        place.resolve({field: WRONG[field]})
+    assert setting.key in caught.value.message
+    assert caught.value.why == f"set by {flag(field)}"
+    assert (caught.value.remedy or "").startswith("give ")
+    for path in (place.user, place.project):
+        path.write_text(_toml(setting, WRONG[field]), encoding="utf-8")
+        with pytest.raises(BadConfig) as caught:
+            place.resolve()
+        assert caught.value.why == f"set by {path}"
+    for name in setting.env:
+        with pytest.raises(BadConfig) as caught:
+            place.resolve(env={name: str(WRONG[field])})
+        assert caught.value.why == f"set by {name}"
+
+
+def test_the_first_of_two_variables_wins(place: Place) -> None:
+    env = {"FOUNDRY_LOCAL_ENDPOINT": "http://a", "OPENAI_BASE_URL": "http://b"}
+    assert place.resolve(env=env).endpoint == "http://a"
+    assert place.resolve(env={"OPENAI_BASE_URL": "http://b"}).endpoint == "http://b"
+
+
+def test_paths_in_a_file_start_from_the_file_and_those_of_flags_from_where_one_stands(place: Place) -> None:
+    place.project.write_text('[bench]\nprompts = "sets/p.json"\n', encoding="utf-8")
+    place.user.write_text('[choose]\npolicy = "~/policy.toml"\n', encoding="utf-8")
+    settings = place.resolve()
+    assert settings.prompts == place.project.parent / "sets" / "p.json"
+    assert settings.policy == Path.home() / "policy.toml"
+    assert place.resolve({"prompts": "p.json"}).prompts == Path("p.json")
+
+
+def test_the_nearest_project_file_is_read(place: Place) -> None:
+    place.project.write_text("[bench]\nrounds = 4\nseed = 3\n", encoding="utf-8")
+    (place.folder / "assay.toml").write_text("[bench]\nrounds = 5\n", encoding="utf-8")
+    settings = place.resolve()
+    assert (settings.rounds, settings.seed) == (5, 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["[bench]\nround = 3\n", "rounds = 3\n", "[benhc]\nrounds = 3\n", "[bench.rounds]\nx=1\n"]
+)
+def test_a_key_that_is_no_setting_is_refused(place: Place, text: str) -> None:
+    place.project.write_text(text, encoding="utf-8")
+    with pytest.raises(BadConfig) as caught:
+        place.resolve()
+    assert str(place.project) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[bench\n", "not valid TOML"),
+        (b"[bench]\nprompt = '\xff'\n", "cannot be read"),
+        (b"bench = 3\n", "no setting"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(place: Place, content: bytes, said: str) -> None:
+    place.user.write_bytes(content)
+    with pytest.raises(BadConfig) as caught:
+        place.resolve()
+    assert str(place.user) in caught.value.message
+    assert said in caught.value.message
+    assert caught.value.remedy
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(place: Place) -> None:
+    place.user.write_text("\ufeff[bench]\nrounds = 4\n", encoding="utf-8")
+    assert place.resolve().rounds == 4
+
+
+def test_home_is_by_flag_then_environment_then_the_platform(tmp_path: Path) -> None:
+    env = {"ASSAY_HOME": str(tmp_path / "env"), "XDG_DATA_HOME": str(tmp_path / "data")}
+    assert resolve({"home": tmp_path / "flag"}, env, tmp_path).home == tmp_path / "flag"
+    assert resolve({}, env, tmp_path).home == tmp_path / "env"
+    assert default_home(env, "linux") == tmp_path / "data" / "assay"
+    assert default_home({}, "linux") == Path.home() / ".local" / "share" / "assay"
+    assert default_home({"LOCALAPPDATA": "C:/Data"}, "win32") == Path("C:/Data") / "assay"
+    assert default_home({}, "darwin").parts[-3:] == ("Library", "Application Support", "assay")
+
+
+def test_the_key_comes_from_the_environment_alone() -> None:
+    assert api_key({"OPENAI_API_KEY": "a", "API_KEY": "b"}) == "a"
+    assert api_key({"API_KEY": "b"}) == "b"
+    assert api_key({"OPENAI_API_KEY": ""}) is None
+
+
+@given(st.text())
+def test_any_text_in_the_environment_is_a_value_or_a_named_error(text: str) -> None:
+    for name in (name for setting in SETTINGS for name in setting.env):
+        try:
+            said = None if resolve({"home": "/nowhere"}, {name: text}, Path("/nowhere")) else "nothing"
+        except BadConfig as error:
+            said = str(error)
+        assert said is None or name in said
+
+
+@given(st.lists(st.integers(1, 64), min_size=1))
+def test_levels_keep_their_order_and_come_once(levels: list[int]) -> None:
+    read = resolve({"home": "/nowhere", "concurrency": ",".join(map(str, levels))}, {}, Path("/nowhere")).concurrency
+    assert read == tuple(dict.fromkeys(levels))
+
+
+@given(st.lists(st.text(st.characters(exclude_characters=",", codec="utf-8"), min_size=1)))
+def test_names_are_split_at_commas_and_trimmed(names: list[str]) -> None:
+    read = resolve({"home": "/nowhere"}, {"BENCH_MODELS": ",".join(names)}, Path("/nowhere")).models
+    assert read == tuple(name.strip() for name in names if name.strip())
