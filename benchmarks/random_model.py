@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -208,7 +209,8 @@ def write_onnx(hf: Path, out: Path, bits: int) -> None:
     """An ONNX Runtime GenAI folder, by the package's own model builder."""
     command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", str(hf), "-o", str(out), "-e", "cpu"]
     command += ["-p", f"int{bits}", "-c", str(out.parent / "cache")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    quiet = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}  # the package sends usage events unless told not to
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=quiet)
     if done.returncode != 0:
         raise SystemExit(f"the model builder failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
 

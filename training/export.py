@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def complete_checkpoint(source: Path, target: Path) -> None:
     """Copy a trainer's checkpoint and add the files that make it a full transformers folder."""
     target.mkdir(parents=True)
     for name in ("model.safetensors", "config.json", "tokenizer.json"):
-        shutil.copy(source / name, target / name)
+        shutil.copyfile(source / name, target / name)
     tokenizer = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": END,
@@ -86,11 +87,13 @@ def build_onnx(checkpoint: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         built = Path(scratch) / "built"
         command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", str(checkpoint), "-o", str(built)]
-        subprocess.run([*command, "-p", "int4", "-e", "cpu", "-c", scratch], check=True, stdout=subprocess.DEVNULL)
+        quiet = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}  # the package sends usage events unless told not to
+        command += ["-p", "int4", "-e", "cpu", "-c", scratch]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=quiet)
         target.mkdir(parents=True)
         for name in ONNX_FILES:
             if (built / name).exists():
-                shutil.copy(built / name, target / name)
+                shutil.copyfile(built / name, target / name)
 
 
 def export_model(name: str, checkpoint: Path, into: Path) -> list[Variant]:
@@ -109,7 +112,7 @@ def export_model(name: str, checkpoint: Path, into: Path) -> list[Variant]:
         variants.append(bundled_variant(into, path, name, "onnx", "int4"))
     if name == SAFETENSORS_MODEL:
         path = folder / f"{name}-safetensors"
-        shutil.copytree(checkpoint, path)
+        shutil.copytree(checkpoint, path, copy_function=shutil.copyfile)
         variants.append(bundled_variant(into, path, name, "safetensors", "f32"))
     return variants
 

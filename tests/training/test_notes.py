@@ -31,6 +31,7 @@ POOLS = (
     words.GOODS,
     words.EVENTS,
     words.GROUPS,
+    words.TOPICS,
     words.DECISION_THINGS,
 )
 ALL_VERBS = (*words.DOCUMENT_VERBS, *words.GOODS_VERBS, *words.EVENT_VERBS, *words.DECISION_VERBS)

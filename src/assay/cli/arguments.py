@@ -19,7 +19,7 @@ def workload(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--prompts", type=Path, metavar="FILE", help="prompt set: JSON or JSON Lines (docs/files.md)")
     group.add_argument("--prompt", metavar="TEXT", help="one prompt instead of a set (BENCH_PROMPT)")
     group.add_argument("--rounds", metavar="N", help="times each prompt is asked (BENCH_ROUNDS; default 3)")
-    group.add_argument("--warmup", metavar="N", help="rounds before measuring, kept but not counted (default 1)")
+    group.add_argument("--warmup", metavar="N", help="requests before measuring, kept but not counted (default 1)")
     group.add_argument("--concurrency", metavar="N,N", help="requests at once; several levels run in turn (default 1)")
     group.add_argument("--max-tokens", metavar="N", help="most tokens of an answer (BENCH_MAX_TOKENS; default 256)")
     group.add_argument("--temperature", metavar="T", help="0 picks the likeliest token (BENCH_TEMPERATURE; default 0)")
