@@ -23,13 +23,19 @@ def test_a_cgroup_quota_in_whole_cores(line: str, cores: int | None) -> None:
     assert quota_cores(line) == cores
 
 
-@given(st.integers(0, 1 << 45))
-def test_threads_grow_with_the_weights_up_to_the_cores(weights: int) -> None:
-    threads = default_threads(weights)
-    assert 1 <= threads <= usable_cores()
-    assert threads in {1, weights // BYTES_PER_THREAD, usable_cores()}
+@given(st.integers(0, 1 << 45), st.integers(1, 256))
+def test_threads_grow_with_the_weights_up_to_the_cores(weights: int, cores: int) -> None:
+    threads = default_threads(weights, cores)
+    assert 1 <= threads <= cores
+    assert threads <= max(1, weights // BYTES_PER_THREAD)
+    assert threads <= default_threads(weights + BYTES_PER_THREAD, cores)
 
 
-def test_a_small_model_gets_one_thread_and_a_large_one_every_core() -> None:
-    assert default_threads(4_000_000) == 1
-    assert default_threads(1 << 40) == usable_cores()
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (3, 3), (4, 3), (16, 15)])
+def test_a_small_model_gets_one_thread_and_a_large_one_all_but_a_spared_core(cores: int, threads: int) -> None:
+    assert default_threads(4_000_000, cores) == 1
+    assert default_threads(1 << 40, cores) == threads
+
+
+def test_the_cores_are_those_of_this_machine_unless_given() -> None:
+    assert default_threads(1 << 40) == default_threads(1 << 40, usable_cores())
