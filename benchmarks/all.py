@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 PROGRAMS: dict[str, tuple[str, list[str]]] = {
     "Start-up of the command": ("startup.py", []),
     "The measuring client against httpx": ("client.py", []),
-    "Engines: what the worker costs, what sharing gives": ("engines.py", ["--work", "{work}", "--threads", "2"]),
+    "Engines: what the worker costs, what sharing gives": ("engines.py", ["--work", "{work}"]),
     "Kills": ("kill.py", ["--kills", "50"]),
 }
 
