@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -248,6 +250,15 @@ def test_flags_of_all_commands_may_stand_anywhere_after_the_command(command: Com
     rows = json.loads(command("run", *words).out)
     assert [row["name"] for row in rows] == ["second", "first", "nobody"]
     assert [row["status"] for row in rows] == ["complete", "complete", "failed"]
+
+
+def test_a_run_keeps_the_command_that_began_it(command: Command, server: str, tmp_path: Path) -> None:
+    home = tmp_path / "kept home"
+    for name in ("bench", "choose"):
+        words = [name, "echo", "--endpoint", server, "--prompt", "It's so?", "--rounds", "1", "--home", str(home)]
+        assert command(*words).code == 0
+        record = json.loads(max((home / "runs").glob("*/run.json"), key=os.path.getmtime).read_text("utf-8"))
+        assert shlex.split(record["command"]) == ["assay", *words]
 
 
 def test_models_may_stand_on_both_sides_of_flags(command: Command, server: str, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import argparse
 import difflib
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -36,7 +37,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("assay.cli.run", "list and show runs"),
     "selftest": ("assay.cli.selftest", "measure the measuring client against a server with known timings"),
 }
-"""Name -> module that holds ``arguments(parser)`` and ``run(args) -> exit code``, and a line for the help."""
+"""Name -> module that holds ``arguments(parser)`` and ``run(args) -> exit code``, and a line for the help.
+
+``args.typed`` is the whole command line, as a shell would take it again.
+"""
 
 EPILOGUE = "assay COMMAND --help tells more. Exit codes: 0 done, 1 a check failed, 2 bad usage, 3 nothing measured."
 
@@ -78,7 +82,9 @@ def _run(words: list[str]) -> int:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         top.fail(f"there is no command {name!r}", None, f"assay {near[0] if near else '--help'}")
     module = importlib.import_module(COMMANDS[name][0])
-    return _guarded(module, command_parser(name, module).parse_args(words[1:]))
+    options = command_parser(name, module).parse_args(words[1:])
+    options.typed = shlex.join(["assay", *words])
+    return _guarded(module, options)
 
 
 def command_parser(name: str, module: ModuleType) -> Parser:

@@ -46,7 +46,14 @@ def run(args: argparse.Namespace) -> int:
             measured = app.resume(args.resume, home=args.home, reporter=reporter)
         else:
             chosen = flags.given(args, flags.WORKLOAD + flags.ENGINE)
-            measured = app.bench(args.models, name=args.name, home=args.home, reporter=reporter, **chosen)
+            measured = app.bench(
+                args.models,
+                name=args.name,
+                command=args.typed,
+                home=args.home,
+                reporter=reporter,
+                **chosen,
+            )
         choice = measured.choose(policy)
     output.run(args, measured, choice)
     if args.deterministic is not None:

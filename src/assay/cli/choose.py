@@ -52,9 +52,10 @@ def _measured(args: argparse.Namespace) -> list[app.Run]:
     else:
         flags.refuse(args, asked, "runs", "they are measured already")
         return found
+    chosen = flags.given(args, asked)
     with report.ProgressReporter() as reporter:
         try:
-            return [app.bench(names, home=args.home, reporter=reporter, **flags.given(args, asked))]
+            return [app.bench(names, command=args.typed, home=args.home, reporter=reporter, **chosen)]
         except UnknownModel as error:
             raise UnknownModel(error.message, why=f"and {missing.message}", remedy=error.remedy) from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -69,8 +68,3 @@ def choice(args: argparse.Namespace, made: Choice) -> None:
         chance = f"P(best) {units.probability(verdict.p_best)}" if verdict.p_best is not None else "not compared"
         lines([f"  {verdict.label}: " + ("rejected: " + "; ".join(verdict.rejected) if verdict.rejected else chance)])
     lines([f"runs: {', '.join(made.runs)}"])
-
-
-def command_line() -> str:
-    """What the person typed, as a shell would take it again."""
-    return shlex.join(["assay", *sys.argv[1:]])
