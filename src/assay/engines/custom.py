@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from assay.engines.worker.model import (
+    EVERY_FEATURE,
     Emit,
     End,
     Feature,
@@ -34,16 +35,7 @@ from assay.errors import BadInput
 from assay.types import EngineOptions, Format, Variant
 
 ENTRY_POINTS = "assay.adapters"
-FEATURES: tuple[Feature, ...] = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "seed",
-    "repetition_penalty",
-    "frequency_penalty",
-    "presence_penalty",
-)
+FEATURES: frozenset[Feature] = EVERY_FEATURE - {"n"}
 
 
 class CustomModelAdapter:
@@ -141,8 +133,7 @@ class AdapterModel:
             accepted &= _accepted(self._chat)
         if "max_tokens" not in accepted:
             raise BadInput(f"{type(adapter).__name__}.generate must take max_tokens, by name or as **params")
-        own: list[Feature] = [name for name in FEATURES if name in accepted]
-        self.features: frozenset[Feature] = frozenset([*own, "n"])
+        self.features: frozenset[Feature] = frozenset(name for name in FEATURES if name in accepted) | {"n"}
         self.slots = max(1, min(spec.options.slots, adapter.slots))
         self.context_length = adapter.context_length
         self.version = adapter.version

@@ -25,9 +25,9 @@ from assay.engines.chat_template import ChatTemplate
 from assay.engines.cpu_threads import default_threads
 from assay.engines.gguf_header import read_header
 from assay.engines.worker.model import (
+    EVERY_FEATURE,
     Emit,
     End,
-    Feature,
     Generation,
     Handle,
     Message,
@@ -45,19 +45,6 @@ from assay.types import EngineOptions, Format, Variant
 DEFAULT_CONTEXT = 4096
 BATCH = 512
 """Prompt tokens per step: between two steps other slots decode, and a cancel takes effect."""
-FEATURES: frozenset[Feature] = frozenset(
-    {
-        "temperature",
-        "top_p",
-        "top_k",
-        "min_p",
-        "seed",
-        "repetition_penalty",
-        "frequency_penalty",
-        "presence_penalty",
-        "n",
-    }
-)
 EXTRAS = frozenset({"cache_prompt"})
 _RANDOM_SEED = 0xFFFFFFFF
 
@@ -122,7 +109,7 @@ _read_chunk = msgspec.json.Decoder(_Chunk).decode
 class LlamaCppModel:
     """Worker side: one llama.cpp server context with ``slots`` slots of ``context_length`` tokens each."""
 
-    features = FEATURES
+    features = EVERY_FEATURE
     broken: str | None = None
 
     def __init__(self, spec: Spec) -> None:

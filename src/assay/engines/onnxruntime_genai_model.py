@@ -15,8 +15,8 @@ from assay.engines.onnxruntime_genai_batch import Scheduler, Vocabulary
 from assay.engines.onnxruntime_genai_folder import Settings, read_settings, read_template
 from assay.engines.onnxruntime_genai_tokens import read_tokens
 from assay.engines.worker.model import (
+    EVERY_FEATURE,
     Emit,
-    Feature,
     Generation,
     Handle,
     Message,
@@ -28,19 +28,6 @@ from assay.engines.worker.model import (
 from assay.errors import EngineStartFailed
 from assay.types import EngineOptions
 
-FEATURES: frozenset[Feature] = frozenset(
-    {
-        "temperature",
-        "top_p",
-        "top_k",
-        "min_p",
-        "seed",
-        "repetition_penalty",
-        "frequency_penalty",
-        "presence_penalty",
-        "n",
-    }
-)
 SPIN_US = 50
 """How long a thread without work stays awake: longer than from one operator to the next, since a thread that fell
 asleep comes late (a token took up to 1.7 times as long); far shorter than the library's own choice, since threads that
@@ -68,7 +55,7 @@ def open_model(spec: Spec) -> Model:
 class GenAIModel:
     """One loaded model; all tokens are made by its scheduler's thread."""
 
-    features = FEATURES
+    features = EVERY_FEATURE
 
     def __init__(
         self, library: Library, folder: Path, settings: Settings, options: EngineOptions, threads: int

@@ -7,7 +7,7 @@ usage, ``n``, the context check and cancellation. An engine's file offers ``open
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from msgspec import Struct
 
@@ -25,6 +25,8 @@ Feature = Literal[
     "n",
 ]
 """What a request may ask for; what a model does not list is refused with a 400 that names the field."""
+
+EVERY_FEATURE: frozenset[Feature] = frozenset(get_args(Feature))
 
 Message = Mapping[str, Any]
 """One chat message as received, its ``content`` already joined to one string."""
