@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from assay.decide import SimpleRow, simple
-from assay.types import RunData
+from assay.decide import simple
+from assay.types import RunData, SimpleRow
 
 Make = Callable[..., RunData]
 

@@ -11,7 +11,7 @@ from statistics import fmean, quantiles
 import pytest
 from msgspec.structs import replace
 
-from assay.report import Report, SimpleRow
+from assay.report import Report
 from assay.types import (
     Candidate,
     Choice,
@@ -30,6 +30,7 @@ from assay.types import (
     Sample,
     Score,
     SelfTest,
+    SimpleRow,
     Summary,
     Variant,
     Verdict,

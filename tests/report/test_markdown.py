@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from assay.report import Report, SimpleRow, simple_markdown, to_markdown
+from assay.report import Report, simple_markdown, to_markdown
 from assay.report.units import UNKNOWN
+from assay.types import SimpleRow
 
 
 def cells(line: str) -> list[str]:

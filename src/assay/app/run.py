@@ -10,11 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec import structs
+
 from assay import catalog, decide, report, runs
 from assay.errors import BadInput, MissingExtra
-from assay.report import Report, SimpleRow
+from assay.report import Report
 from assay.settings import resolve
-from assay.types import Choice, Policy, RunData, Summary
+from assay.types import Choice, Policy, RunData, SimpleRow, Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,19 +144,7 @@ class Run:
         """Rows as simple scripts print them; a variant's id stands for an alias that several candidates share."""
         rows = decide.simple(self.data)
         shared = Counter(row.alias for row in rows)
-        return tuple(
-            SimpleRow(
-                alias=row.alias if shared[row.alias] == 1 else row.variant,
-                rounds=row.rounds,
-                variant=row.variant,
-                engine=row.engine,
-                latency_avg=row.latency_avg,
-                latency_p95=row.latency_p95,
-                tokens_per_sec_avg=row.tokens_per_sec_avg,
-                first_token_latency_avg=row.first_token_latency_avg,
-            )
-            for row in rows
-        )
+        return tuple(row if shared[row.alias] == 1 else structs.replace(row, alias=row.variant) for row in rows)
 
     @property
     def _licence_classes(self) -> Mapping[str, str]:

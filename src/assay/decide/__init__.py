@@ -10,7 +10,7 @@ from assay.decide.choose import choose
 from assay.decide.compare import Comparison, Difference, Pair, compare
 from assay.decide.figures import FIGURES, Meaning, meaning
 from assay.decide.policy import DEFAULT_POLICY, parse_policy, policy_schema, read_policy
-from assay.decide.simple import SimpleRow, simple
+from assay.decide.simple import simple
 from assay.decide.summary import summarise
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "Difference",
     "Meaning",
     "Pair",
-    "SimpleRow",
     "choose",
     "compare",
     "meaning",

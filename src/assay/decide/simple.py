@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
 from assay.decide.measured import Measured, measured
-from assay.types import RunData, Sample
-
-
-class SimpleRow(Struct, frozen=True, kw_only=True):
-    """One candidate: seconds, and total tokens (prompt and output) per second; None where unknown."""
-
-    alias: str
-    variant: str
-    engine: str
-    rounds: int
-    latency_avg: float | None = None
-    latency_p95: float | None = None
-    tokens_per_sec_avg: float | None = None
-    first_token_latency_avg: float | None = None
+from assay.types import RunData, Sample, SimpleRow
 
 
 def simple(data: RunData) -> list[SimpleRow]:

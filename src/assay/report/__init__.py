@@ -12,13 +12,12 @@ from assay.report.markdown import simple_markdown, to_markdown
 from assay.report.page import to_html
 from assay.report.progress import ProgressReporter
 from assay.report.sheets import samples_csv, simple_csv, to_csv
-from assay.report.subject import Report, SimpleRow
+from assay.report.subject import Report
 from assay.report.terminal import print_report, terminal_text
 
 __all__ = [
     "ProgressReporter",
     "Report",
-    "SimpleRow",
     "charts",
     "document",
     "print_report",

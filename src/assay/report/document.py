@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Struct, structs
 
 from assay.report.findings import failures, notes
-from assay.report.subject import Report, SimpleRow
-from assay.types import Candidate, Summary
+from assay.report.subject import Report
+from assay.types import Candidate, SimpleRow, Summary
 
 DOCUMENT_VERSION = 1
 """Raised when a field changes its meaning or goes; new fields may come at any time."""

@@ -9,9 +9,10 @@ from assay.report.escape import markdown_text, one_line
 from assay.report.findings import failures, notes, rejections
 from assay.report.outliers import RULE, prompt_latencies
 from assay.report.provenance import engine_rows, lag_rows, machine_facts, run_facts, workload_facts
-from assay.report.subject import Report, SimpleRow
+from assay.report.subject import Report
 from assay.report.units import UNKNOWN, duration, number
 from assay.report.wording import day, policy_facts
+from assay.types import SimpleRow
 
 TEXT_LIMIT = 600
 """Characters of one foreign text; the JSON form has all of it."""

@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterable, Sequence
 
 from assay.report.escape import spreadsheet_text
-from assay.report.subject import Report, SimpleRow
-from assay.types import Sample, Summary
+from assay.report.subject import Report
+from assay.types import Sample, SimpleRow, Summary
 
 SUMMARY_COLUMNS = (
     "run", "variant", "engine", "concurrency", "status", "reason", "licence", "licence_class", "p_best", "rejected",

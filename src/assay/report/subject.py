@@ -7,26 +7,10 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from assay.types import Candidate, Choice, RunData, RunRecord, Summary, Verdict
+from assay.types import Candidate, Choice, RunData, RunRecord, SimpleRow, Summary, Verdict
 
 Key = tuple[str, str]
 """Variant id and engine: what a candidate is known by within a run."""
-
-
-class SimpleRow(Struct, frozen=True, kw_only=True):
-    """One model as scripts in this field print it: seconds, and total tokens per second; None where unknown.
-
-    ``variant`` and ``engine`` tell which candidate the row is of.
-    """
-
-    alias: str
-    rounds: int
-    variant: str = ""
-    engine: str = ""
-    latency_avg: float | None = None
-    latency_p95: float | None = None
-    tokens_per_sec_avg: float | None = None
-    first_token_latency_avg: float | None = None
 
 
 class Report(Struct, frozen=True, kw_only=True):

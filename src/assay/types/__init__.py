@@ -6,7 +6,7 @@ seconds, bytes and tokens per second. Unknown is ``None``, never zero.
 
 from __future__ import annotations
 
-from assay.types.decision import Choice, Figure, Limit, Policy, Summary, Verdict
+from assay.types.decision import Choice, Figure, Limit, Policy, SimpleRow, Summary, Verdict
 from assay.types.progress import Reporter, Silent
 from assay.types.run import SCHEMA_VERSION, Candidate, Gpu, Lag, Machine, RunData, RunRecord, SelfTest
 from assay.types.sample import NS, Phase, Reading, RequestError, Sample, Score, TokenSource
@@ -44,6 +44,7 @@ __all__ = [
     "Score",
     "SelfTest",
     "Silent",
+    "SimpleRow",
     "Summary",
     "TokenSource",
     "Variant",

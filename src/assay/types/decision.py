@@ -54,6 +54,22 @@ class Summary(Struct, frozen=True, kw_only=True):
         return figure.value if figure else None
 
 
+class SimpleRow(Struct, frozen=True, kw_only=True):
+    """One model as scripts in this field print it: seconds, and total tokens per second; None where unknown.
+
+    ``variant`` and ``engine`` tell which candidate the row is of.
+    """
+
+    alias: str
+    rounds: int
+    variant: str = ""
+    engine: str = ""
+    latency_avg: float | None = None
+    latency_p95: float | None = None
+    tokens_per_sec_avg: float | None = None
+    first_token_latency_avg: float | None = None
+
+
 class Limit(Struct, frozen=True, kw_only=True):
     """One hard limit of a policy: ``figure op bound`` in base units (s, bytes, tokens/s, 0..1)."""
 
