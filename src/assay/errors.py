@@ -89,10 +89,6 @@ class EngineStartFailed(EngineError):
     """The engine's process did not become ready."""
 
 
-class EngineDied(EngineError):
-    """The engine's process is gone."""
-
-
 class NothingMeasured(AssayError):
     """Every candidate failed."""
 
@@ -101,12 +97,6 @@ class NothingMeasured(AssayError):
 
 class SelfTestFailed(AssayError):
     """The instrument's own error is larger than it may be."""
-
-    exit_code = 1
-
-
-class GateFailed(AssayError):
-    """A check or gate said no."""
 
     exit_code = 1
 
