@@ -10,11 +10,20 @@ AssayError                    exit 2
 │   └── UnknownModel          no such alias, path or variant
 ├── EngineError               exit 3
 │   ├── EngineUnavailable     not installed, or cannot run here
-│   ├── EngineStartFailed     the process did not become ready
-│   └── EngineDied            it was there and is gone
+│   └── EngineStartFailed     the process did not become ready
+├── HubError                  exit 3
+│   ├── HubUnreachable        no network, offline mode, or the server is down
+│   ├── HubRefused            a token is missing, or terms were not agreed to
+│   ├── HubBusy               it asks to come back later
+│   └── DownloadFailed        a file did not arrive whole, or is not what was promised
+├── StoreError                exit 2
+│   ├── NoRoom                too little disk or memory for what was asked
+│   ├── VariantInUse          a process of this machine is using it
+│   └── VariantDamaged        exit 1; its files are not what its record says
+├── CompileError              exit 3; the conversion failed
+├── GateFailed                exit 1; a check said no
 ├── NothingMeasured           exit 3; every candidate failed
 ├── SelfTestFailed            exit 1; the instrument is worse than it may be
-├── GateFailed                exit 1; a check said no
 ├── MissingExtra              exit 2; an optional dependency is not installed
 └── RunError                  exit 2
     ├── RunNotFound
@@ -87,6 +96,58 @@ class EngineUnavailable(EngineError):
 
 class EngineStartFailed(EngineError):
     """The engine's process did not become ready."""
+
+
+class HubError(AssayError):
+    """The model hub could not give what was asked of it."""
+
+    exit_code = 3
+
+
+class HubUnreachable(HubError):
+    """No network, offline mode, or the server is down."""
+
+
+class HubRefused(HubError):
+    """A token is missing or has no rights, or the model's terms were not agreed to."""
+
+
+class HubBusy(HubError):
+    """It asks to come back later, and did so after every retry."""
+
+
+class DownloadFailed(HubError):
+    """A file did not arrive whole, or is not what the hub promised."""
+
+
+class StoreError(AssayError):
+    """The models on this machine cannot be used as asked."""
+
+
+class NoRoom(StoreError):
+    """Too little disk or memory for what was asked."""
+
+
+class VariantInUse(StoreError):
+    """A process of this machine is using the variant."""
+
+
+class VariantDamaged(StoreError):
+    """Files of a variant are not what its record says."""
+
+    exit_code = 1
+
+
+class CompileError(AssayError):
+    """A conversion failed."""
+
+    exit_code = 3
+
+
+class GateFailed(AssayError):
+    """A check said no."""
+
+    exit_code = 1
 
 
 class NothingMeasured(AssayError):

@@ -12,8 +12,8 @@ import pytest
 from assay.catalog import bundled_variants, folder_of, variants_at, with_digests
 from assay.errors import BadInput
 from assay.types import File, Variant
-from tests.catalog.gguf_bytes import write_gguf
-from tests.catalog.onnx_bytes import write_onnx_folder
+from tests.formats.gguf_bytes import write_gguf
+from tests.formats.onnx_bytes import write_onnx_folder
 
 
 def sha256(path: Path) -> str:

@@ -11,8 +11,8 @@ import pytest
 
 from assay.catalog import licence_class, read_registry, registry_schema
 from assay.catalog.registry_file import EntryFile
-from tests.catalog.gguf_bytes import write_gguf
-from tests.catalog.onnx_bytes import write_onnx_folder
+from tests.formats.gguf_bytes import write_gguf
+from tests.formats.onnx_bytes import write_onnx_folder
 
 TEXT = (Path(__file__).parents[2] / "docs/models.md").read_text(encoding="utf-8")
 REGISTRIES = re.findall(r"```json\n(.*?)```", TEXT, flags=re.DOTALL)

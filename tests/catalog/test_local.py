@@ -13,8 +13,8 @@ import pytest
 from assay.catalog import variants_at
 from assay.catalog.local import expanded
 from assay.errors import BadInput, UnknownModel
-from tests.catalog.gguf_bytes import QWEN, gguf, write_gguf
-from tests.catalog.onnx_bytes import write_onnx_folder
+from tests.formats.gguf_bytes import QWEN, gguf, write_gguf
+from tests.formats.onnx_bytes import write_onnx_folder
 
 
 def test_a_gguf_file(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from assay.catalog import Registry, bundled_variants, read_registry
 from assay.errors import BadRegistry
-from tests.catalog.gguf_bytes import write_gguf
-from tests.catalog.onnx_bytes import write_onnx_folder
+from tests.formats.gguf_bytes import write_gguf
+from tests.formats.onnx_bytes import write_onnx_folder
 
 GB = 10**9
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from assay.catalog import Registry, bundled_variants, read_registry, resolve
 from assay.errors import BadInput, UnknownModel
 from assay.types import Variant
-from tests.catalog.gguf_bytes import write_gguf
-from tests.catalog.onnx_bytes import write_onnx_folder
+from tests.formats.gguf_bytes import write_gguf
+from tests.formats.onnx_bytes import write_onnx_folder
 
 
 def one(name: str, kind: str = "gguf") -> Variant:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "assay"
-LEAVES = {"types", "errors"}
+LEAVES = {"types", "errors", "amounts", "formats"}
 STAGES = {
     "machine",
+    "hub",
     "catalog",
     "store",
     "compile",
@@ -26,7 +27,9 @@ STAGES = {
 ALLOWED = {
     "types": set(),
     "errors": set(),
-    "settings": {"errors"},
+    "amounts": set(),
+    "formats": {"types", "errors"},
+    "settings": {"errors", "amounts"},
     **dict.fromkeys(STAGES, LEAVES),
     "app": LEAVES | STAGES | {"settings", ""},
     "cli": LEAVES | {"settings", "app", "report", ""},

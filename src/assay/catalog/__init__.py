@@ -7,14 +7,11 @@ licence allows, and which of them fit the memory of this machine.
 from __future__ import annotations
 
 from assay.catalog.adapter import adapter_variant
-from assay.catalog.amounts import format_amount, parse_amount
 from assay.catalog.bundled import bundled_folder, bundled_prompts, bundled_variants
 from assay.catalog.digest import folder_of, with_digests
 from assay.catalog.fit import Fit, by_memory, first_fitting, suits
-from assay.catalog.gguf_header import GgufHeader, read_gguf_header
 from assay.catalog.licence import LicenceClass, licence_class
 from assay.catalog.local import variants_at
-from assay.catalog.onnx_folder import OnnxFolder, read_onnx_folder
 from assay.catalog.registry import Registry, read_registry
 from assay.catalog.registry_entry import Entry
 from assay.catalog.registry_file import registry_schema
@@ -24,9 +21,7 @@ from assay.catalog.resolve import resolve
 __all__ = [
     "Entry",
     "Fit",
-    "GgufHeader",
     "LicenceClass",
-    "OnnxFolder",
     "Registry",
     "adapter_variant",
     "bundled_folder",
@@ -35,11 +30,7 @@ __all__ = [
     "by_memory",
     "first_fitting",
     "folder_of",
-    "format_amount",
     "licence_class",
-    "parse_amount",
-    "read_gguf_header",
-    "read_onnx_folder",
     "read_registry",
     "registry_schema",
     "remote_variant",

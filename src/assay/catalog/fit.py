@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from assay.catalog.amounts import format_amount
+from assay.amounts import format_amount
 from assay.catalog.registry_entry import Entry
 
 SYNONYMS = {

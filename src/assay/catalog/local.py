@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from assay.catalog.gguf_header import read_gguf_header
-from assay.catalog.onnx_folder import is_onnx_folder, read_onnx_folder
 from assay.errors import BadInput, UnknownModel
+from assay.formats.gguf_header import read_gguf_header
+from assay.formats.onnx_folder import is_onnx_folder, read_onnx_folder
 from assay.types import File, Variant
 
 SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})$")

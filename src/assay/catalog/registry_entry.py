@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct, structs
 
+from assay.amounts import parse_amount
 from assay.catalog.adapter import adapter_variant
-from assay.catalog.amounts import parse_amount
 from assay.catalog.local import expanded, variants_at
 from assay.catalog.registry_file import EntryFile
 from assay.catalog.remote import remote_variant

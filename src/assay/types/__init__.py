@@ -7,9 +7,12 @@ seconds, bytes and tokens per second. Unknown is ``None``, never zero.
 from __future__ import annotations
 
 from assay.types.decision import Choice, Figure, Limit, Policy, SimpleRow, Summary, Verdict
+from assay.types.hub import Repo
+from assay.types.memory import Estimate, Observation
 from assay.types.progress import Reporter, Silent
 from assay.types.run import SCHEMA_VERSION, Candidate, Gpu, Lag, Machine, RunData, RunRecord, SelfTest
 from assay.types.sample import NS, Phase, Reading, RequestError, Sample, Score, TokenSource
+from assay.types.stored import CheckScore, Interval, Proof, Stored
 from assay.types.variant import Availability, Endpoint, Engine, EngineOptions, EngineStatus, File, Format, Variant
 from assay.types.workload import Decoding, Expect, Prompt, Workload
 
@@ -18,24 +21,30 @@ __all__ = [
     "SCHEMA_VERSION",
     "Availability",
     "Candidate",
+    "CheckScore",
     "Choice",
     "Decoding",
     "Endpoint",
     "Engine",
     "EngineOptions",
     "EngineStatus",
+    "Estimate",
     "Expect",
     "Figure",
     "File",
     "Format",
     "Gpu",
+    "Interval",
     "Lag",
     "Limit",
     "Machine",
+    "Observation",
     "Phase",
     "Policy",
     "Prompt",
+    "Proof",
     "Reading",
+    "Repo",
     "Reporter",
     "RequestError",
     "RunData",
@@ -45,6 +54,7 @@ __all__ = [
     "SelfTest",
     "Silent",
     "SimpleRow",
+    "Stored",
     "Summary",
     "TokenSource",
     "Variant",

@@ -17,14 +17,19 @@ class File(Struct, frozen=True, kw_only=True):
     path: str
     size: int | None = None
     sha256: str | None = None
+    git_sha1: str | None = None
+    """Name of the file as a git blob: what a hub tells of files that it keeps in git itself, in place of a SHA-256."""
 
 
 class Variant(Struct, frozen=True, kw_only=True):
     """One exact artefact that an engine can run.
 
     ``id`` is unique among the candidates of a bench (``notes-4m:q8_0``). ``path`` is where its entry (the GGUF file,
-    the model folder) lies on this machine and is no part of the digest. For ``format="remote"``, ``source`` is the base
-    URL with ``/v1`` and ``served_id`` the model id to send. ``adapter`` is ``module:Class`` for ``format="adapter"``.
+    the model folder) lies on this machine and is no part of the digest; None while it is not here. ``source`` is
+    ``hf:owner/name`` for what a hub has, with ``revision`` the commit and ``folder`` the folder of the repository that
+    the files' paths start from. For ``format="remote"``, ``source`` is the base URL with ``/v1`` and ``served_id`` the
+    model id to send. ``adapter`` is ``module:Class`` for ``format="adapter"``. ``base`` is the model that this one was
+    made from (``owner/name``), ``device`` what it was made for.
     """
 
     id: str
@@ -43,8 +48,17 @@ class Variant(Struct, frozen=True, kw_only=True):
     engine: str | None = None
     served_id: str | None = None
     adapter: str | None = None
+    folder: str | None = None
+    base: str | None = None
+    device: Literal["cpu", "gpu", "npu"] | None = None
+    languages: tuple[str, ...] = ()
     min_memory: int | None = None
     notes: str | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether it can be started on this machine without a download."""
+        return self.path is not None or self.format in {"remote", "adapter"}
 
     @property
     def disk(self) -> int | None:

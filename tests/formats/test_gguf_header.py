@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.catalog import bundled_variants
-from assay.catalog.gguf_header import read_gguf_header
 from assay.errors import BadInput
-from tests.catalog.gguf_bytes import QWEN, gguf, pair, text, write_gguf
+from assay.formats.gguf_header import read_gguf_header
+from tests.formats.gguf_bytes import QWEN, gguf, pair, text, write_gguf
 
 HUGE = 2**63
 

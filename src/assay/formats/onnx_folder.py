@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from assay.catalog.onnx_graph import read_onnx_graph
 from assay.errors import BadInput
+from assay.formats.onnx_graph import read_onnx_graph
 from assay.types import File
 
 CONFIG = "genai_config.json"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.catalog.onnx_graph import read_onnx_graph
 from assay.errors import BadInput
-from tests.catalog.onnx_bytes import FULL, graph, initializer, message, node, number, varint
+from assay.formats.onnx_graph import read_onnx_graph
+from tests.formats.onnx_bytes import FULL, graph, initializer, message, node, number, varint
 
 
 def write(tmp_path: Path, content: bytes) -> Path:

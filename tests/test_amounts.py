@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.catalog import format_amount, parse_amount
+from assay.amounts import format_amount, parse_amount
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.catalog.gguf_header import read_gguf_header
-from assay.catalog.gguf_types import FILE_TYPES, TENSOR_TYPES
+from assay.formats.gguf_header import read_gguf_header
+from assay.formats.gguf_types import FILE_TYPES, TENSOR_TYPES
 
 gguf = pytest.importorskip("gguf", reason="the gguf package, whose writer is the reference, is not installed")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from assay.catalog import bundled_variants
-from assay.catalog.onnx_folder import read_onnx_folder
 from assay.errors import BadInput
-from tests.catalog.onnx_bytes import FULL, graph, initializer, write_onnx_folder
+from assay.formats.onnx_folder import read_onnx_folder
+from tests.formats.onnx_bytes import FULL, graph, initializer, write_onnx_folder
 
 
 def test_what_the_folder_says(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from assay.catalog.gguf_reader import Cursor, Scalar, opened
-from assay.catalog.gguf_types import FILE_TYPES, TENSOR_TYPES
 from assay.errors import BadInput
+from assay.formats.gguf_reader import Cursor, Scalar, opened
+from assay.formats.gguf_types import FILE_TYPES, TENSOR_TYPES
 
 VERSIONS = (2, 3)
 MAX_DIMENSIONS = 4
