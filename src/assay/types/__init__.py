@@ -9,7 +9,7 @@ from __future__ import annotations
 from assay.types.decision import Choice, Figure, Limit, Policy, SimpleRow, Summary, Verdict
 from assay.types.hub import Repo
 from assay.types.memory import Estimate, Observation
-from assay.types.progress import Reporter, Silent
+from assay.types.progress import Reporter, Silent, Transfers
 from assay.types.run import SCHEMA_VERSION, Candidate, Gpu, Lag, Machine, RunData, RunRecord, SelfTest
 from assay.types.sample import NS, Phase, Reading, RequestError, Sample, Score, TokenSource
 from assay.types.stored import CheckScore, Interval, Proof, Stored
@@ -57,6 +57,7 @@ __all__ = [
     "Stored",
     "Summary",
     "TokenSource",
+    "Transfers",
     "Variant",
     "Verdict",
     "Workload",

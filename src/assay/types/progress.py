@@ -21,8 +21,20 @@ class Reporter(Protocol):
         ...
 
 
+class Transfers(Protocol):
+    """Where downloads and copies tell of themselves; called from several threads, and must return at once."""
+
+    def file(self, name: str, done: int, total: int | None, /) -> None:
+        """``done`` of ``total`` bytes of a file are here; less than before where it begins anew."""
+        ...
+
+    def note(self, text: str, /) -> None:
+        """Something a person should read: a retry, a file that was found elsewhere."""
+        ...
+
+
 class Silent:
-    """A reporter that says nothing."""
+    """A reporter, and a teller of transfers, that says nothing."""
 
     def stage(self, _text: str) -> None:
         return None
@@ -31,4 +43,7 @@ class Silent:
         return None
 
     def note(self, _text: str) -> None:
+        return None
+
+    def file(self, _name: str, _done: int, _total: int | None) -> None:
         return None
