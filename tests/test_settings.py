@@ -30,6 +30,13 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "policy": ("/1.toml", "/2.toml", "/3.toml", "/4.toml"),
     "threads": (11, 12, 13, 14),
     "context_length": (11, 12, 13, 14),
+    "registry": ("/1.json", "/2.json", "/3.json", "/4.json"),
+    "models_folder": ("/1", "/2", "/3", "/4"),
+    "look_in": ("/1", "/2", "/3", "/4"),
+    "parallel": (11, 12, 13, 14),
+    "hub": ("https://a", "https://b", "https://c", "https://d"),
+    "offline": (True, True, True, True),
+    "stall_s": (11.0, 12.0, 13.0, 14.0),
 }
 """For each field, a value by flag, by environment, by project and by user."""
 WRONG: dict[str, Any] = {
@@ -44,6 +51,10 @@ WRONG: dict[str, Any] = {
     "retries": "x",
     "threads": 0,
     "context_length": True,
+    "parallel": 0,
+    "hub": "example.org",
+    "offline": "perhaps",
+    "stall_s": 0,
 }
 each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.field)
 
@@ -54,8 +65,10 @@ def _toml(setting: Setting, value: Any) -> str:
 
 
 def _as_field(setting: Setting, value: Any) -> Any:
-    if setting.field in {"prompts", "policy"}:
+    if setting.field in {"prompts", "policy", "registry", "models_folder"}:
         return Path(value)
+    if setting.field == "look_in":
+        return (Path(value),)
     return (value,) if setting.field in {"models", "concurrency"} else value
 
 

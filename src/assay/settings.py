@@ -18,6 +18,7 @@ from assay.errors import BadConfig
 
 PROJECT_FILE = "assay.toml"
 USER_FILE = "config.toml"
+DEFAULT_HUB = "https://huggingface.co"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,13 @@ class Settings:
     policy: Path | None = None
     threads: int | None = None
     context_length: int | None = None
+    registry: Path | None = None
+    models_folder: Path | None = None
+    look_in: tuple[Path, ...] = ()
+    parallel: int = 4
+    hub: str = DEFAULT_HUB
+    offline: bool = False
+    stall_s: float = 30.0
     sources: tuple[tuple[str, str], ...] = ()
     """Where each value that is not a default came from."""
 
@@ -51,8 +59,8 @@ class Settings:
 
     @property
     def models_home(self) -> Path:
-        """Folder for what Assay keeps about models, such as the cache of file hashes."""
-        return self.home / "models"
+        """Folder of the models and of what Assay keeps about them, such as the cache of file hashes."""
+        return self.models_folder or self.home / "models"
 
 
 def _count(least: int) -> Callable[[Any], int]:
@@ -111,6 +119,19 @@ def _levels(value: Any) -> tuple[int, ...]:
     return levels
 
 
+def _paths(value: Any) -> tuple[Path, ...]:
+    """a path or a list of paths"""
+    return tuple(map(_path, [value] if isinstance(value, str | Path) else value))
+
+
+def _address(value: Any) -> str:
+    """an address that begins with https:// or http://"""
+    address = str(value).strip().rstrip("/")
+    if not address.lower().startswith(("https://", "http://")):
+        raise ValueError
+    return address
+
+
 def _path(value: Any) -> Path:
     """a path"""
     return Path(str(value)).expanduser()
@@ -131,7 +152,7 @@ class Setting:
     parse: Callable[[Any], Any]
 
 
-_SPELLED = {"timeout_s": "--timeout", "context_length": "--ctx"}
+_SPELLED = {"timeout_s": "--timeout", "context_length": "--ctx", "registry": "--config"}
 
 
 def flag(field: str) -> str:
@@ -156,6 +177,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("policy", "choose.policy", (), _path),
     Setting("threads", "engine.threads", (), _count(1)),
     Setting("context_length", "engine.context_length", (), _count(1)),
+    Setting("registry", "models.registry", (), _path),
+    Setting("models_folder", "models.folder", ("ASSAY_MODELS",), _path),
+    Setting("look_in", "models.look_in", (), _paths),
+    Setting("parallel", "hub.parallel", (), _count(1)),
+    Setting("hub", "hub.address", ("HF_ENDPOINT",), _address),
+    Setting("offline", "hub.offline", ("HF_HUB_OFFLINE",), _switch),
+    Setting("stall_s", "hub.stall", (), _seconds),
 )
 
 
@@ -175,17 +203,31 @@ def resolve(flags: Mapping[str, Any], env: Mapping[str, str], folder: Path) -> S
     for setting in SETTINGS:
         for value, source, base in _candidates(setting, flags, env, files):
             parsed = _parse(setting, value, source)
-            if isinstance(parsed, Path) and base is not None and not parsed.is_absolute():
-                parsed = base / parsed
+            if base is not None:
+                parsed = _below(base, parsed)
             values[setting.field] = parsed
             sources.append((setting.field, source))
             break
     return Settings(home=user_home, sources=tuple(sources), **values)
 
 
+def _below(base: Path, value: Any) -> Any:
+    """Paths of a settings file start from its folder."""
+    if isinstance(value, Path):
+        return base / value
+    if isinstance(value, tuple) and any(isinstance(part, Path) for part in value):
+        return tuple(base / part for part in value)
+    return value
+
+
 def api_key(env: Mapping[str, str]) -> str | None:
     """The key for ``--endpoint``, from the environment only, so that it is in no process list and no file."""
     return env.get("OPENAI_API_KEY") or env.get("API_KEY") or None
+
+
+def hub_token(env: Mapping[str, str]) -> str | None:
+    """The hub's token, from the environment: in no process list and no file of ours."""
+    return env.get("HF_TOKEN") or env.get("HUGGING_FACE_HUB_TOKEN") or None
 
 
 def default_home(env: Mapping[str, str], platform: str = sys.platform) -> Path:

@@ -58,6 +58,18 @@ def test_a_whole_stream(server: FaultyServer) -> None:
     assert (sample.i, sample.variant, sample.block, sample.concurrency) == (3, "v", 9, 2)
 
 
+def test_somebody_may_read_along(server: FaultyServer) -> None:
+    heard: list[str] = []
+
+    async def go() -> Sample:
+        async with Client(Endpoint(url=server.url, model="ok", engine="e")) as client:
+            return await client.ask(PROMPT, Decoding(max_tokens=32), BLANK, heard=heard.append)
+
+    sample = run(go())
+    assert heard == ["echo", ": ", "hello"]
+    assert "".join(heard) == sample.text
+
+
 def test_stamps_are_in_the_order_of_events(server: FaultyServer) -> None:
     sample = ask(server.url, "ok")
     stamps = [sample.sent_ns, sample.first_byte_ns, sample.first_text_ns, sample.last_text_ns, sample.done_ns]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace, TracebackType
 from typing import Self
@@ -85,16 +85,24 @@ class Client:
         await self._session.close()
 
     async def ask(
-        self, prompt: Prompt, decoding: Decoding, blank: Sample, *, stream: bool = True, timeout_s: float = 120.0
+        self,
+        prompt: Prompt,
+        decoding: Decoding,
+        blank: Sample,
+        *,
+        stream: bool = True,
+        timeout_s: float = 120.0,
+        heard: Callable[[str], None] | None = None,
     ) -> Sample:
         """``blank`` completed with what this request measured; a failure is a sample with ``error``, never raised.
 
-        ``timeout_s`` is for the whole request, connecting included.
+        ``timeout_s`` is for the whole request, connecting included. ``heard`` gets each piece of text as it comes, for
+        somebody who reads along; its own time is then part of the gaps.
         """
         while True:
             counting = self._counting
             body = request_body(self._model, prompt, decoding, stream=stream, counting=counting)
-            exchange = _Exchange()
+            exchange = _Exchange(Transcript(heard))
             await self._run(exchange, body, timeout_s)
             if not (stream and exchange.refused_counting and counting < Counting.NOTHING):
                 return self._sample(exchange, blank)

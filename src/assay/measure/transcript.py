@@ -15,6 +15,7 @@ the stamp of the next. Decisions where servers differ:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -33,8 +34,12 @@ _ERROR = b'"error"'
 
 @dataclass
 class Transcript:
-    """Collects one response. ``read`` while it comes, ``end`` when it has ended by itself, then ``onto``."""
+    """Collects one response. ``read`` while it comes, ``end`` when it has ended by itself, then ``onto``.
 
+    ``heard`` is called with each piece of text as it comes, reasoning too; then nothing is kept for later decoding.
+    """
+
+    heard: Callable[[str], None] | None = None
     first_text_ns: int | None = None
     first_answer_ns: int | None = None
     last_text_ns: int | None = None
@@ -62,7 +67,7 @@ class Transcript:
     def read(self, ns: int, data: bytes) -> None:
         """Keep what was read at ``ns``; decode once a batch is full or the end may be in sight."""
         self._reads.append((ns, data))
-        if len(self._reads) >= BATCH or _DONE in data or _ERROR in data:
+        if self.heard or len(self._reads) >= BATCH or _DONE in data or _ERROR in data:
             self.settle()
 
     def settle(self) -> None:
@@ -201,6 +206,8 @@ class Transcript:
             self._ns.append(ns)
             self._chars.append(len(content) + len(thought))
             self.last_text_ns = ns
+            if self.heard:
+                self.heard(thought + content)
         if choice.finish_reason and self.finish is None:
             self.finish = choice.finish_reason
             self.last_text_ns = ns

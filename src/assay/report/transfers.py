@@ -1,0 +1,145 @@
+"""Downloads and copies as they go: a bar for each file and one for all, with rate and time left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from assay.report.escape import one_line
+from assay.report.units import clock, size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+NAME_LIMIT = 44
+EVERY_S = 10.0
+"""Without a terminal, a line about the whole at most so often."""
+WINDOW_S = 20.0
+"""The rate is that of so many last seconds, so that a stall shows in it."""
+WHOLE = "all files"
+
+
+class TransferReporter:
+    """An ``assay.types.Transfers`` that writes to ``console``, which is stderr unless one is given.
+
+    Use it as a context, so that the bars are taken away at the end. Files that are there when they are first told of
+    (``done`` equals ``total``) count as done, and not into the rate. ``now`` is a monotonic clock in seconds.
+    """
+
+    def __init__(self, console: Console | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        from rich.console import Console as RichConsole
+
+        self._console = console or RichConsole(stderr=True)
+        self._now = now
+        self._lock = threading.Lock()
+        self._files: dict[str, tuple[int, int | None]] = {}
+        self._first: dict[str, int] = {}
+        self._moments: deque[tuple[float, int]] = deque()
+        self._said: float | None = None
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._bars = _bars(self._console)
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars:
+            self._bars.stop()
+            self._bars = None
+        elif self._files and kind is None:
+            self._line(self._summary())
+
+    def file(self, name: str, done: int, total: int | None, /) -> None:
+        """``done`` of ``total`` bytes of ``name``; may be called from any thread."""
+        with self._lock:
+            self._first.setdefault(name, done)
+            self._first[name] = min(self._first[name], done)
+            self._files[name] = (done, total)
+            self._moments.append((self._now(), self._arrived()))
+            while self._moments[0][0] < self._moments[-1][0] - WINDOW_S:
+                self._moments.popleft()
+            if self._bars is not None:
+                self._draw(self._bars, name, done, total)
+            else:
+                self._tell()
+
+    def note(self, text: str, /) -> None:
+        """A line that stays above the bars."""
+        with self._lock:
+            self._line(one_line(text, 600))
+
+    def rate(self) -> float | None:
+        """Bytes per second over the last seconds; None while nothing has come."""
+        if len(self._moments) < 2:
+            return None
+        (began, before), (now, after) = self._moments[0], self._moments[-1]
+        return (after - before) / (now - began) if now > began and after > before else None
+
+    def left(self) -> float | None:
+        """Seconds left at that rate; None while the rate or a file's size is unknown."""
+        rate = self.rate()
+        totals = [total for _, total in self._files.values()]
+        if rate is None or any(total is None for total in totals):
+            return None
+        return sum((total or 0) - done for done, total in self._files.values()) / rate
+
+    def _arrived(self) -> int:
+        return sum(done - self._first[name] for name, (done, _) in self._files.items())
+
+    def _summary(self) -> str:
+        done = sum(done for done, _ in self._files.values())
+        totals = [total for _, total in self._files.values() if total is not None]
+        whole = f" of {size(sum(totals))}" if len(totals) == len(self._files) else ""
+        ready = sum(total is not None and done >= total for done, total in self._files.values())
+        return f"{ready} of {len(self._files)} files, {size(done)}{whole}{self._pace()}"
+
+    def _pace(self) -> str:
+        rate, left = self.rate(), self.left()
+        told = f", {size(rate)}/s" if rate else ""
+        return told + (f", about {clock(left)} left" if left and left >= 1 else "")
+
+    def _tell(self) -> None:
+        now = self._now()
+        if self._said is None or now - self._said >= EVERY_S:
+            self._said = now
+            self._line(self._summary())
+
+    def _draw(self, bars: Progress, name: str, done: int, total: int | None) -> None:
+        if WHOLE not in self._tasks:
+            self._tasks[WHOLE] = bars.add_task("", name=WHOLE, total=None, pace="")
+        if name not in self._tasks:
+            self._tasks[name] = bars.add_task("", name=one_line(name, NAME_LIMIT), total=total, pace="")
+        bars.update(self._tasks[name], completed=done, total=total, visible=total is None or done < total)
+        totals = [total for _, total in self._files.values()]
+        bars.update(
+            self._tasks[WHOLE],
+            completed=sum(done for done, _ in self._files.values()),
+            total=None if None in totals else sum(total or 0 for total in totals),
+            pace=self._pace().removeprefix(", "),
+        )
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _bars(console: Console) -> Progress:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.fields[name]}", markup=False),
+        BarColumn(bar_width=28),
+        DownloadColumn(),
+        TextColumn("{task.fields[pace]}", style="cyan", markup=False),
+        console=console,
+        transient=True,
+    )
