@@ -5,7 +5,7 @@ In: a candidate and a prompt. Out: the answer as a sample, with how long the loa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
@@ -42,25 +42,23 @@ def answer(
     Raises:
         EngineError: it did not come up. NothingMeasured: it came up, and the request failed.
     """
-    return loop.run(lambda: _answer(candidate, prompt, decoding, lifecycle, heard, timeout_s, headers))
+    blank = Sample(
+        i=0, variant=candidate.variant.id, engine=candidate.engine, prompt=prompt.id, round=0, phase="measure"
+    )
+
+    async def ask(endpoint: Endpoint) -> Sample:
+        async with measure.Client(endpoint, headers=headers) as client:
+            return await client.ask(prompt, decoding, blank, timeout_s=timeout_s, heard=heard)
+
+    return loop.run(lambda: _brought_up(candidate, lifecycle, ask))
 
 
-async def _answer(
-    candidate: Candidate,
-    prompt: Prompt,
-    decoding: Decoding,
-    lifecycle: Lifecycle,
-    heard: Callable[[str], None] | None,
-    timeout_s: float,
-    headers: dict[str, str] | None,
+async def _brought_up(
+    candidate: Candidate, lifecycle: Lifecycle, ask: Callable[[Endpoint], Awaitable[Sample]]
 ) -> Answer:
     endpoint = await lifecycle.start(candidate)
     try:
-        async with measure.Client(endpoint, headers=headers) as client:
-            blank = Sample(
-                i=0, variant=candidate.variant.id, engine=candidate.engine, prompt=prompt.id, round=0, phase="measure"
-            )
-            sample = await client.ask(prompt, decoding, blank, timeout_s=timeout_s, heard=heard)
+        sample = await ask(endpoint)
         status = lifecycle.status(endpoint)
     finally:
         await lifecycle.stop(endpoint)

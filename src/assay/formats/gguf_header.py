@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from assay.errors import BadInput
-from assay.formats.gguf_reader import Cursor, Scalar, opened
+from assay.formats.gguf_reader import Array, Cursor, Numbers, Scalar
 from assay.formats.gguf_types import FILE_TYPES, TENSOR_TYPES
+from assay.formats.source import Reader, reader_of
 
 VERSIONS = (2, 3)
 MAX_DIMENSIONS = 4
@@ -20,23 +21,36 @@ MAX_ELEMENTS = 1 << 63
 
 
 class Tensor(NamedTuple):
-    """One tensor's description; ``end`` is where its data ends, counted from the start of the data, None if unknown."""
+    """One tensor's description. ``offset`` counts from the start of the data; ``size`` in bytes, None if unknown."""
 
+    name: str
     type: str
     shape: tuple[int, ...]
-    end: int | None
+    offset: int
+    size: int | None
 
     @property
     def elements(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def end(self) -> int | None:
+        """Where its data ends, counted from the start of the data."""
+        return None if self.size is None else self.offset + self.size
+
 
 class GgufHeader(NamedTuple):
-    """What a GGUF file says of itself. ``metadata`` holds every value that is not an array."""
+    """What a GGUF file says of itself.
+
+    ``metadata`` holds every value that is not an array, ``arrays`` the short ones of numbers (one for each layer, say),
+    ``lengths`` the number of elements of every array, vocabularies too.
+    """
 
     version: int
     metadata: dict[str, Scalar]
     tensors: tuple[Tensor, ...]
+    arrays: dict[str, Numbers]
+    lengths: dict[str, int]
 
     @property
     def architecture(self) -> str | None:
@@ -66,6 +80,17 @@ class GgufHeader(NamedTuple):
         return sum(tensor.elements for tensor in self.tensors) or None
 
     @property
+    def weights(self) -> int | None:
+        """Bytes of all tensors of this file; None where the type of one is not known."""
+        sizes = [tensor.size for tensor in self.tensors]
+        return sum(s for s in sizes if s is not None) if None not in sizes else None
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Tokens that the file's tokenizer knows."""
+        return self.lengths.get("tokenizer.ggml.tokens")
+
+    @property
     def shards(self) -> int:
         """How many files the model is split over."""
         return self._count("split.count") or 1
@@ -91,43 +116,50 @@ class GgufHeader(NamedTuple):
         return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def read_gguf_header(path: Path) -> GgufHeader:
-    """Read the header of ``path``.
+def read_gguf_header(source: Path | Reader) -> GgufHeader:
+    """Read the header of a file, in pieces that grow and end with it; the weights are not read.
+
+    A remote file is believed to have the weights that it promises where its size is not known.
 
     Raises:
         BadInput: no GGUF file, of a version that is not read, cut off, or with lengths that cannot be true.
     """
-    with opened(path) as cursor:
-        if cursor.take(4) != b"GGUF":
-            raise BadInput(f"{path} is not a GGUF file", why="it does not begin with GGUF", remedy="check the file")
-        version = cursor.uint32()
-        if version not in VERSIONS:
-            swapped = int.from_bytes(version.to_bytes(4, "little"), "big") in VERSIONS
-            raise BadInput(
-                f"{path} cannot be read",
-                why="it is a big-endian file" if swapped else f"its GGUF version is {version}; 2 and 3 are read",
-                remedy="convert the model again with a current converter",
-            )
-        tensor_count, pair_count = cursor.uint64(), cursor.uint64()
-        metadata = _metadata(cursor, pair_count)
-        tensors = tuple(_tensor(cursor) for _ in cursor.counted(tensor_count, at_least=24, what="tensors"))
-        header = GgufHeader(version, metadata, tensors)
-        _check_data(cursor, header)
-        return header
+    reader = reader_of(source)
+    cursor = Cursor(reader)
+    if cursor.take(4) != b"GGUF":
+        raise BadInput(f"{reader.name} is not a GGUF file", why="it does not begin with GGUF", remedy="check the file")
+    version = cursor.uint32()
+    if version not in VERSIONS:
+        swapped = int.from_bytes(version.to_bytes(4, "little"), "big") in VERSIONS
+        raise BadInput(
+            f"{reader.name} cannot be read",
+            why="it is a big-endian file" if swapped else f"its GGUF version is {version}; 2 and 3 are read",
+            remedy="convert the model again with a current converter",
+        )
+    tensor_count, pair_count = cursor.uint64(), cursor.uint64()
+    metadata, arrays, lengths = _metadata(cursor, pair_count)
+    tensors = tuple(_tensor(cursor) for _ in cursor.counted(tensor_count, at_least=24, what="tensors"))
+    header = GgufHeader(version, metadata, tensors, arrays, lengths)
+    _check_data(cursor, header)
+    return header
 
 
-def _metadata(cursor: Cursor, count: int) -> dict[str, Scalar]:
+def _metadata(cursor: Cursor, count: int) -> tuple[dict[str, Scalar], dict[str, Numbers], dict[str, int]]:
     metadata: dict[str, Scalar] = {}
-    seen: set[str] = set()
+    arrays: dict[str, Numbers] = {}
+    lengths: dict[str, int] = {}
     for _ in cursor.counted(count, at_least=13, what="metadata pairs"):
         key = cursor.text()
-        if key in seen:
+        if key in metadata or key in lengths:
             raise cursor.bad(f"the key {key} is there twice")
-        seen.add(key)
         value = cursor.value(cursor.uint32())
-        if value is not None:
+        if not isinstance(value, Array):
             metadata[key] = value
-    return metadata
+            continue
+        lengths[key] = value.length
+        if value.numbers is not None:
+            arrays[key] = value.numbers
+    return metadata, arrays, lengths
 
 
 def _tensor(cursor: Cursor) -> Tensor:
@@ -142,10 +174,10 @@ def _tensor(cursor: Cursor) -> Tensor:
         raise cursor.bad(f"the tensor {name} has {elements} elements")
     known = TENSOR_TYPES.get(number)
     if known is None:
-        return Tensor(f"type {number}", shape, None)
+        return Tensor(name, f"type {number}", shape, offset, None)
     if shape and shape[0] % known.block:
         raise cursor.bad(f"the tensor {name} has rows of {shape[0]}, which {known.name} cannot hold")
-    return Tensor(known.name, shape, offset + elements // known.block * known.bytes)
+    return Tensor(name, known.name, shape, offset, elements // known.block * known.bytes)
 
 
 def _check_data(cursor: Cursor, header: GgufHeader) -> None:
@@ -155,5 +187,5 @@ def _check_data(cursor: Cursor, header: GgufHeader) -> None:
         raise cursor.bad(f"its alignment is {alignment!r}")
     start = -(-cursor.position // alignment) * alignment
     needed = start + max((tensor.end for tensor in header.tensors if tensor.end is not None), default=0)
-    if header.tensors and needed > cursor.size:
+    if header.tensors and cursor.size is not None and needed > cursor.size:
         raise cursor.bad(f"it is cut off: {needed} bytes are promised, {cursor.size} are there")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import struct
-from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO
+from typing import NamedTuple
 
 from assay.errors import BadInput
+from assay.formats.source import Reader
 
 Scalar = int | float | bool | str
+Numbers = tuple[int | float | bool, ...]
 
-CHUNK = 1 << 20
+FIRST_PIECE = 1 << 16
+"""Each piece that is read is as long as all before it together, so that few are asked of a remote file."""
+MAX_PIECE = 1 << 23
 MAX_HEADER = 1 << 28
 """The largest vocabularies make headers of about 20 MB."""
+MAX_NUMBERS = 4096
+"""Longer lists of numbers belong to the vocabulary; those with one number a layer are shorter."""
 MAX_KEY = 65_535
 MAX_NESTING = 4
 
@@ -35,41 +38,30 @@ STRING, ARRAY = 8, 9
 U32, U64 = FIXED[4], FIXED[10]
 
 
-@contextlib.contextmanager
-def opened(path: Path) -> Iterator[Cursor]:
-    """A cursor at the start of ``path``; what the system refuses becomes ``BadInput``."""
-    try:
-        with path.open("rb") as file:
-            yield Cursor(path, file)
-    except OSError as error:
-        raise BadInput(
-            f"{path} cannot be read", why=error.strerror or str(error), remedy="check the path and its permissions"
-        ) from error
+class Array(NamedTuple):
+    """``numbers`` are None where they are many, or no numbers."""
+
+    length: int
+    numbers: Numbers | None
 
 
 class Cursor:
     """A place in the file; reads move it on."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
-        self.path = path
-        self.size = file.seek(0, 2)
+    def __init__(self, reader: Reader) -> None:
+        self.size = reader.size
         self.position = 0
-        self._file = file
+        self._reader = reader
         self._buffer = bytearray()
-        file.seek(0)
 
     def bad(self, why: str) -> BadInput:
         """The error for a file whose content cannot be true."""
-        return BadInput(f"{self.path} is not a sound GGUF file", why=why, remedy="download or convert it again")
+        return BadInput(f"{self._reader.name} is not a sound GGUF file", why=why, remedy="download or convert it again")
 
     def take(self, count: int) -> bytes:
         """The next ``count`` bytes."""
         start = self._advance(count)
         return bytes(self._buffer[start : start + count])
-
-    def skip(self, count: int) -> None:
-        """Move on over ``count`` bytes."""
-        self._advance(count)
 
     def uint32(self) -> int:
         return int(U32.unpack_from(self._buffer, self._advance(4))[0])
@@ -89,12 +81,13 @@ class Cursor:
 
     def counted(self, count: int, *, at_least: int, what: str) -> range:
         """``count`` turns, each of which reads ``at_least`` bytes; refuses a count that the file cannot hold."""
-        if count * at_least > self.size - self.position:
-            raise self.bad(f"it promises {count} {what}, which do not fit into its {self.size} bytes")
+        room = (MAX_HEADER if self.size is None else self.size) - self.position
+        if count * at_least > room:
+            raise self.bad(f"it promises {count} {what}, which do not fit into its {room} bytes")
         return range(count)
 
-    def value(self, kind: int, depth: int = 0) -> Scalar | None:
-        """The value of type ``kind``; an array is passed over and gives None."""
+    def value(self, kind: int, depth: int = 0) -> Scalar | Array:
+        """The value of type ``kind``; of long arrays, and of those of strings, only the length."""
         if kind in FIXED:
             packed = FIXED[kind]
             number: int | float | bool = packed.unpack_from(self._buffer, self._advance(packed.size))[0]
@@ -102,21 +95,26 @@ class Cursor:
         if kind == STRING:
             return self.take(self.uint64()).decode("utf-8", "replace")
         if kind == ARRAY:
-            self._pass_array(depth)
-            return None
+            return self._array(depth)
         raise self.bad(f"a value of the unknown type {kind}")
 
-    def _pass_array(self, depth: int) -> None:
+    def _array(self, depth: int) -> Array:
         if depth >= MAX_NESTING:
             raise self.bad("arrays within arrays without end")
         kind, count = self.uint32(), self.uint64()
         if kind in FIXED:
-            self.skip(FIXED[kind].size * count)
-        elif kind == STRING:
+            packed = FIXED[kind]
+            start = self._advance(packed.size * count)
+            if count > MAX_NUMBERS:
+                return Array(count, None)
+            part = self._buffer[start : self.position]
+            return Array(count, tuple(number for (number,) in packed.iter_unpack(part)))
+        if kind == STRING:
             self._pass_strings(count)
         else:
             for _ in self.counted(count, at_least=12, what="arrays"):
                 self.value(kind, depth + 1)
+        return Array(count, None)
 
     def _pass_strings(self, count: int) -> None:
         """A vocabulary has some hundred thousand strings: this loop is most of the time that a header takes."""
@@ -137,11 +135,13 @@ class Cursor:
 
     def _load(self, end: int) -> None:
         """Have everything before ``end`` in the buffer."""
-        if end > self.size:
+        if self.size is not None and end > self.size:
             raise self.bad(f"it is cut off: {end} bytes are promised, {self.size} are there")
         if end > MAX_HEADER:
             raise self.bad(f"a header of more than {MAX_HEADER} bytes")
-        if end > len(self._buffer):
-            self._buffer += self._file.read(max(end - len(self._buffer), CHUNK))
+        have = len(self._buffer)
+        if end > have:
+            self._buffer += self._reader.read(have, max(end - have, min(max(have, FIRST_PIECE), MAX_PIECE)))
             if end > len(self._buffer):
-                raise self.bad("it became shorter while it was read")
+                why = "cut off" if self.size is None else "shorter than it was when it was opened"
+                raise self.bad(f"it is {why}: {end} bytes are promised, {len(self._buffer)} are there")

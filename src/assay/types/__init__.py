@@ -7,7 +7,7 @@ seconds, bytes and tokens per second. Unknown is ``None``, never zero.
 from __future__ import annotations
 
 from assay.types.decision import Choice, Figure, Limit, Policy, SimpleRow, Summary, Verdict
-from assay.types.hub import Repo
+from assay.types.hub import Digests, RemoteFile, Repo
 from assay.types.memory import Estimate, Observation
 from assay.types.progress import Reporter, Silent, Transfers
 from assay.types.run import SCHEMA_VERSION, Candidate, Gpu, Lag, Machine, RunData, RunRecord, SelfTest
@@ -24,6 +24,7 @@ __all__ = [
     "CheckScore",
     "Choice",
     "Decoding",
+    "Digests",
     "Endpoint",
     "Engine",
     "EngineOptions",
@@ -44,6 +45,7 @@ __all__ = [
     "Prompt",
     "Proof",
     "Reading",
+    "RemoteFile",
     "Repo",
     "Reporter",
     "RequestError",

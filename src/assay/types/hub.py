@@ -40,3 +40,23 @@ class Repo(Struct, frozen=True, kw_only=True):
     @property
     def owner(self) -> str:
         return self.id.partition("/")[0]
+
+
+class RemoteFile(Struct, frozen=True, kw_only=True):
+    """One file of a repository: ``repo`` is ``owner/name``, ``path`` counts from the repository's top.
+
+    ``file`` is the same file as the variant names it, with what is known of its size and content.
+    """
+
+    repo: str
+    revision: str | None
+    path: str
+    file: File
+
+
+class Digests(Struct, frozen=True, kw_only=True):
+    """What the bytes of a file on this machine are: SHA-256, name as a git blob, and how many."""
+
+    sha256: str
+    git_sha1: str
+    size: int
