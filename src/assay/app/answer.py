@@ -13,7 +13,7 @@ from assay import measure
 from assay.app import loop
 from assay.app.lifecycle import Lifecycle
 from assay.errors import EngineStartFailed, NothingMeasured
-from assay.types import Candidate, Decoding, Prompt, Sample
+from assay.types import Candidate, Decoding, Endpoint, Prompt, Sample
 
 
 class Answer(Struct, frozen=True, kw_only=True):
