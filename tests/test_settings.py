@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import BadConfig
-from assay.settings import SETTINGS, Setting, Settings, api_key, default_home, flag, resolve
+from assay.settings import SETTINGS, Setting, Settings, api_key, default_home, flag, keep, resolve
 
 VALUES: dict[str, tuple[Any, ...]] = {
     "models": ("a", "b", "c", "d"),
@@ -234,3 +234,21 @@ def test_levels_keep_their_order_and_come_once(levels: list[int]) -> None:
 def test_names_are_split_at_commas_and_trimmed(names: list[str]) -> None:
     read = resolve({"home": "/nowhere"}, {"BENCH_MODELS": ",".join(names)}, Path("/nowhere")).models
     assert read == tuple(name.strip() for name in names if name.strip())
+
+
+def test_a_setting_is_kept_beside_what_the_file_holds(tmp_path: Path) -> None:
+    keep(tmp_path / "home", "models.folder", "/data/models")
+    file = tmp_path / "home" / "config.toml"
+    assert resolve({"home": tmp_path / "home"}, {}, tmp_path).models_home == Path("/data/models")
+    file.write_text("# mine\n[bench]\nrounds = 5 # few\n", encoding="utf-8")
+    keep(tmp_path / "home", "models.folder", "/elsewhere")
+    assert file.read_text(encoding="utf-8").startswith("# mine\n[bench]\nrounds = 5 # few\n")
+    settings = resolve({"home": tmp_path / "home"}, {}, tmp_path)
+    assert (settings.rounds, settings.models_home) == (5, Path("/elsewhere"))
+
+
+def test_a_file_that_is_no_toml_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("not = = toml", encoding="utf-8")
+    with pytest.raises(BadConfig, match="models.folder cannot be written"):
+        keep(tmp_path, "models.folder", "/x")
+    assert (tmp_path / "config.toml").read_text(encoding="utf-8") == "not = = toml"

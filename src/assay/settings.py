@@ -211,6 +211,31 @@ def resolve(flags: Mapping[str, Any], env: Mapping[str, str], folder: Path) -> S
     return Settings(home=user_home, sources=tuple(sources), **values)
 
 
+def keep(home: Path, key: str, value: str) -> Path:
+    """Write one setting into the user's file, which keeps its order and its remarks; gives the file.
+
+    Raises:
+        BadConfig: the file cannot be read or written.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    path = home / USER_FILE
+    head, _, name = key.partition(".")
+    try:
+        document = tomlkit.parse(path.read_text(encoding="utf-8-sig")) if path.is_file() else tomlkit.document()
+        if head not in document:
+            document[head] = tomlkit.table()
+        document[head][name] = value
+        home.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".new")
+        unfinished.write_text(tomlkit.dumps(document), encoding="utf-8")
+        unfinished.replace(path)
+    except (OSError, UnicodeDecodeError, TOMLKitError) as error:
+        raise BadConfig(f"{key} cannot be written to {path}", why=str(error), remedy=f"mend {path}") from error
+    return path
+
+
 def _below(base: Path, value: Any) -> Any:
     """Paths of a settings file start from its folder."""
     if isinstance(value, Path):

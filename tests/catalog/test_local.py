@@ -15,6 +15,7 @@ from assay.catalog.local import expanded
 from assay.errors import BadInput, UnknownModel
 from tests.formats.gguf_bytes import QWEN, gguf, write_gguf
 from tests.formats.onnx_bytes import write_onnx_folder
+from tests.formats.safetensors_bytes import write_checkpoint
 
 
 def test_a_gguf_file(tmp_path: Path) -> None:
@@ -97,6 +98,73 @@ def test_an_onnx_folder(tmp_path: Path) -> None:
     assert (variant.id, variant.alias, variant.format) == ("phi:onnx-f32", "phi", "onnx")
     assert variant.path == str(tmp_path / "phi")
     assert variant.parameters is None
+
+
+def test_an_onnx_folder_of_foundry_local(tmp_path: Path) -> None:
+    model = tmp_path / "Phi-4-mini-instruct-generic-cpu-5"
+    for version in ("v5", "v12", "v9"):
+        write_onnx_folder(model / version, inference_model__json='{"Name": "Phi-4-mini-instruct-generic-cpu:12"}')
+    for path in (model, model / "v12"):
+        (variant,) = variants_at(path)
+        assert (variant.id, variant.format) == ("Phi-4-mini-instruct-generic-cpu:onnx-f32", "onnx")
+        assert variant.path == str(model / "v12")
+
+
+@pytest.mark.parametrize(
+    ("name_file", "alias"), [('{"Name": "phi-4-mini:3"}', "phi-4-mini"), (None, "a-model"), ("{}", "a-model")]
+)
+def test_a_version_takes_its_name_from_the_folder_above(tmp_path: Path, name_file: str | None, alias: str) -> None:
+    write_onnx_folder(tmp_path / "a-model/v1")
+    if name_file is not None:
+        (tmp_path / "a-model/inference_model.json").write_text(name_file, encoding="utf-8")
+    (variant,) = variants_at(tmp_path / "a-model")
+    assert (variant.alias, variant.source, variant.path) == (alias, "a-model", str(tmp_path / "a-model/v1"))
+
+
+def test_gguf_files_come_before_folders_that_look_like_versions(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "m.gguf")
+    write_onnx_folder(tmp_path / "v1")
+    assert [variant.format for variant in variants_at(tmp_path)] == ["gguf"]
+
+
+def test_a_checkpoint(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "Tiny-safetensors", shards=2)
+    (variant,) = variants_at(folder)
+    dtype = variant.quantisation
+    assert dtype in {"f32", "f16", "bf16"}
+    assert (variant.id, variant.alias, variant.format) == (f"Tiny:safetensors-{dtype}", "Tiny", "safetensors")
+    assert variant.path == str(folder)
+    assert variant.parameters
+    assert {"config.json", "model.safetensors.index.json"} <= {file.path for file in variant.files}
+    assert variant.disk == sum(file.stat().st_size for file in folder.iterdir())
+
+
+def test_a_checkpoint_beside_gguf_files(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "both")
+    write_gguf(folder / "both.gguf")
+    assert [variant.format for variant in variants_at(folder)] == ["gguf", "safetensors"]
+
+
+def test_a_configuration_beside_gguf_files_is_no_checkpoint(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "m.gguf")
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "training_args.bin").write_bytes(b"x")
+    assert [variant.format for variant in variants_at(tmp_path)] == ["gguf"]
+
+
+def test_pickles_alone_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(BadInput, match="never loaded") as caught:
+        variants_at(tmp_path)
+    assert "save_pretrained" in (caught.value.remedy or "")
+
+
+def test_a_safetensors_file_names_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(UnknownModel) as caught:
+        variants_at(tmp_path / "model.safetensors")
+    assert str(tmp_path) in (caught.value.remedy or "")
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "model.bin", "notes.txt"])

@@ -59,7 +59,9 @@ def home(tmp_path_factory: pytest.TempPathFactory, server: str) -> Path:
 def quiet_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing that is set where the tests run, and an empty folder to work in."""
     for name in list(os.environ):
-        if name.startswith(("BENCH_", "ASSAY_", "OPENAI_", "FOUNDRY_", "API_KEY", "PYTHON")):
+        if name.startswith(
+            ("BENCH_", "ASSAY_", "OPENAI_", "FOUNDRY_", "API_KEY", "PYTHON", "HF_", "HUGGING", "OLLAMA_")
+        ):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 

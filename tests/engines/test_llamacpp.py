@@ -98,10 +98,19 @@ def test_a_file_without_a_template_serves_completions_only(variant: Variant, liv
     live(structs.replace(variant, path=str(bare)), EngineOptions(context_length=256), use)
 
 
-@pytest.mark.parametrize(("keep", "words"), [(1000, "cannot be read as a GGUF file"), (400_000, "Failed to init")])
-def test_a_damaged_file_fails_to_start_and_says_why(variant: Variant, tmp_path: Path, keep: int, words: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda content: content[:1000], "it is cut off"),
+        (lambda content: content[:400_000], "it is cut off"),
+        (lambda content: content.replace(b"blk.0.attn_q.weight", b"blk.0.attn_X.weight"), "Failed to init"),
+    ],
+)
+def test_a_damaged_file_fails_to_start_and_says_why(
+    variant: Variant, tmp_path: Path, damage: Callable[[bytes], bytes], words: str
+) -> None:
     torn = tmp_path / "torn.gguf"
-    torn.write_bytes(Path(variant.path or "").read_bytes()[:keep])
+    torn.write_bytes(damage(Path(variant.path or "").read_bytes()))
     damaged = structs.replace(variant, path=str(torn))
     with pytest.raises(EngineStartFailed, match=words):
         asyncio.run(engines.load("llamacpp").start(damaged, EngineOptions(context_length=256)))

@@ -58,3 +58,32 @@ def write_gguf(path: Path, **pairs: Value) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gguf({**QWEN, **{key.replace("__", "."): value for key, value in pairs.items()}}))
     return path
+
+
+def numbers(key: str, values: Sequence[int]) -> bytes:
+    """A list of 32-bit integers."""
+    return text(key) + struct.pack(f"<IIQ{len(values)}i", 9, 5, len(values), *values)
+
+
+def flags(key: str, values: Sequence[bool]) -> bytes:
+    """A list of booleans."""
+    return text(key) + struct.pack(f"<IIQ{len(values)}?", 9, 7, len(values), *values)
+
+
+def words(key: str, values: Sequence[str]) -> bytes:
+    """A list of texts."""
+    return text(key) + struct.pack("<IIQ", 9, 8, len(values)) + b"".join(text(value) for value in values)
+
+
+class Ranges:
+    """A remote file: it remembers what was asked of it."""
+
+    def __init__(self, content: bytes, size: int | None = None, name: str = "remote.gguf") -> None:
+        self.content = content
+        self.size = size
+        self.name = name
+        self.asked: list[tuple[int, int]] = []
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.asked.append((offset, length))
+        return self.content[offset : offset + length]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assay.catalog import bundled_variants
 from assay.errors import BadInput
 from assay.formats.gguf_header import read_gguf_header
-from tests.formats.gguf_bytes import QWEN, gguf, pair, text, write_gguf
+from tests.formats.gguf_bytes import QWEN, Ranges, flags, gguf, numbers, pair, text, words, write_gguf
 
 HUGE = 2**63
 
@@ -66,13 +66,54 @@ def test_a_tensor_type_that_is_not_known_yet_is_no_error(tmp_path: Path) -> None
     assert header.tensors[0].end is None
 
 
-def test_arrays_are_passed_over(tmp_path: Path) -> None:
-    words = text("words") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("bc")
-    numbers = text("numbers") + struct.pack("<IIQ", 9, 5, 3) + bytes(12)
+def test_short_lists_of_numbers_are_kept_and_all_lengths(tmp_path: Path) -> None:
     nested = text("nested") + struct.pack("<IIQ", 9, 9, 1) + struct.pack("<IQ", 0, 4) + bytes(4)
+    many = numbers("many", range(4097))
     path = tmp_path / "m.gguf"
-    path.write_bytes(gguf([words, numbers, nested, pair("general.name", "after")]))
-    assert read_gguf_header(path).metadata == {"general.name": "after"}
+    rows = [words("words", ["a", "bc"]), numbers("few", [8, 0, 8]), flags("slides", [True, False]), nested, many]
+    path.write_bytes(gguf([*rows, pair("general.name", "after")]))
+    header = read_gguf_header(path)
+    assert header.metadata == {"general.name": "after"}
+    assert header.arrays == {"few": (8, 0, 8), "slides": (True, False)}
+    assert header.lengths == {"words": 2, "few": 3, "slides": 2, "nested": 1, "many": 4097}
+
+
+def test_tensors_have_names_and_sizes(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(gguf(tensors=(("a", (32, 4), 2, 0), ("b", (8,), 0, 96)), data=128))
+    header = read_gguf_header(path)
+    assert [(tensor.name, tensor.size, tensor.end) for tensor in header.tensors] == [("a", 72, 72), ("b", 32, 128)]
+    assert header.weights == 104
+
+
+def test_the_vocabulary_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(gguf([words("tokenizer.ggml.tokens", ["a", "b", "c"])]))
+    assert read_gguf_header(path).vocabulary == 3
+
+
+def test_a_remote_file_is_read_in_growing_pieces_and_not_to_its_weights() -> None:
+    head = gguf([words("tokens", [f"token {n}" for n in range(60_000)])], data=0, tensors=())
+    remote = Ranges(head + bytes(50 << 20), size=len(head) + (50 << 20))
+    assert read_gguf_header(remote).lengths == {"tokens": 60_000}
+    assert [length for _, length in remote.asked] == [1 << 16, 1 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 20]
+    assert all(offset == sum(n for _, n in remote.asked[:i]) for i, (offset, _) in enumerate(remote.asked))
+
+
+def test_a_remote_file_whose_size_is_not_known_is_believed_to_have_its_weights() -> None:
+    assert read_gguf_header(Ranges(gguf(data=0))).parameters == 128
+    with pytest.raises(BadInput, match="cut off"):
+        read_gguf_header(Ranges(gguf(data=0), size=len(gguf(data=0))))
+
+
+def test_a_remote_header_that_ends_too_early_or_never_is_refused() -> None:
+    whole = gguf(data=0, tensors=(("w", (2, 2), 0, 0),))
+    for length in range(0, len(whole) - 32, 7):
+        with pytest.raises(BadInput, match=r"remote\.gguf"):
+            read_gguf_header(Ranges(whole[:length]))
+    for promise in (text("k") + struct.pack("<IQ", 8, HUGE), text("k") + struct.pack("<IIQ", 9, 8, HUGE)):
+        with pytest.raises(BadInput, match=r"more than|promises"):
+            read_gguf_header(Ranges(gguf([promise])))
 
 
 def test_a_vocabulary_larger_than_what_is_read_at_once(tmp_path: Path) -> None:
@@ -129,20 +170,24 @@ def test_every_shorter_file_is_refused(tmp_path: Path) -> None:
         assert read(tmp_path, whole[:length])
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.integers(0, len(gguf()) - 137), st.binary(min_size=1, max_size=8))
+LISTED = gguf([pair("general.architecture", "x"), numbers("x.few", [8, 0, 8]), words("words", ["a", "bc"])])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([gguf(), LISTED]), st.data(), st.binary(min_size=1, max_size=8), st.booleans())
 def test_damage_is_read_or_refused_and_never_anything_else(
-    tmp_path_factory: pytest.TempPathFactory, at: int, damage: bytes
+    sound: bytes, data: st.DataObject, damage: bytes, sized: bool
 ) -> None:
-    content = bytearray(gguf())
+    content = bytearray(sound)
+    at = data.draw(st.integers(0, len(content) - 137))
     content[at : at + len(damage)] = damage
-    path = tmp_path_factory.getbasetemp() / "damaged.gguf"
-    path.write_bytes(content)
+    remote = Ranges(bytes(content), size=len(content) if sized else None)
     try:
-        header = read_gguf_header(path)
+        header = read_gguf_header(remote)
     except BadInput:
         return
     assert header.version in {2, 3}
+    assert all(offset + length <= max(len(content), 1 << 16) * 2 for offset, length in remote.asked)
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from assay.types import Candidate, Decoding, Endpoint, Prompt, Sample
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What came back. ``load_s`` is None where the model was loaded already, behind an endpoint."""
+    """What came back, and why this variant was asked. ``load_s`` is None where the model was loaded already."""
 
     variant: str
+    reasons: tuple[str, ...]
     engine: str
     engine_version: str | None
     load_s: float | None
@@ -71,6 +72,7 @@ async def _brought_up(
         raise NothingMeasured(f"{candidate.label} gave no answer", why=told, remedy="the same with --debug, or --ctx")
     return Answer(
         variant=candidate.variant.id,
+        reasons=(),
         engine=candidate.engine,
         engine_version=endpoint.engine_version,
         load_s=endpoint.load_ns / 1e9 if endpoint.load_ns is not None else None,

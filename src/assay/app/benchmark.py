@@ -9,11 +9,12 @@ from pathlib import Path
 from assay import catalog, runs
 from assay.app import candidates as named
 from assay.app.asked import Given, prompts_for
+from assay.app.here import Here, open_here
 from assay.app.measuring import carry_out, finish
 from assay.app.run import Run
 from assay.errors import BadInput
-from assay.settings import Settings, api_key, resolve
-from assay.types import Candidate, Decoding, EngineOptions, Reporter, Silent, Workload
+from assay.settings import Settings, api_key
+from assay.types import Candidate, Decoding, EngineOptions, Reporter, Silent, Transfers, Workload
 
 QUICKSTART_ROUNDS = 3
 
@@ -47,11 +48,13 @@ def bench(
     command: str | None = None,
     home: str | Path | None = None,
     reporter: Reporter | None = None,
+    transfers: Transfers | None = None,
 ) -> Run:
     """Measure models on the same prompts, score the answers by their checks, and give the run.
 
-    ``models`` are named as for ``assay bench``: bundled aliases, entries of ``config``, paths, URLs. What is left None
-    comes from the environment, ``assay.toml``, the user's ``config.toml``, then defaults. Times are in seconds.
+    ``models`` are named as for ``assay bench``: aliases, entries of ``config``, repositories of the Hub, paths, URLs;
+    what is not on this machine is fetched, and ``transfers`` is told of it. What is left None comes from the
+    environment, ``assay.toml``, the user's ``config.toml``, then defaults. Times are in seconds.
     ``name`` is what the run can be found by, ``command`` what a person typed to begin it; both are kept in its record.
 
     Raises:
@@ -63,20 +66,21 @@ def bench(
         "home": home, "prompt": prompt, "rounds": rounds, "warmup": warmup, "concurrency": concurrency,
         "max_tokens": max_tokens, "temperature": temperature, "seed": seed, "stream": stream, "timeout_s": timeout_s,
         "retries": retries, "endpoint": endpoint, "threads": threads, "context_length": context_length,
+        "registry": config,
     }  # fmt: skip
-    settings = resolve(flags, os.environ, Path.cwd())
-    registry = catalog.read_registry(Path(config)) if config else None
+    here = open_here(flags)
+    settings, registry = here.settings, here.registry
     reporter = reporter or Silent()
     for warning in registry.warnings if registry else ():
-        reporter.note(f"{config}: {warning}")
+        reporter.note(f"{settings.registry}: {warning}")
     wanted = (models,) if isinstance(models, str) else tuple(models)
     if weights is not None and not adapter:
         raise BadInput("weights were given without an adapter", remedy="name it: --adapter module:Class")
     if adapter:
         name_of_model = wanted[0] if wanted else None
-        chosen = [named.from_adapter(adapter, Path(weights) if weights else None, name_of_model, _hashes(settings))]
+        chosen = [named.from_adapter(adapter, Path(weights) if weights else None, name_of_model, here.hashes)]
     else:
-        chosen = _named(wanted, settings, registry, engine, reporter)
+        chosen = _named(wanted, here, engine, transfers or Silent(), reporter)
     workload = Workload(
         prompts=prompts_for(prompts, settings, registry, chosen),
         rounds=settings.rounds,
@@ -95,7 +99,7 @@ def bench(
         workload,
         chosen,
         options,
-        settings.runs,
+        here,
         interleave=interleave,
         name=name,
         command=command,
@@ -109,7 +113,8 @@ def quickstart(*, home: str | Path | None = None, reporter: Reporter | None = No
 
     Needs no network. Raises ``NothingMeasured`` where no engine runs here.
     """
-    settings = Settings(home=resolve({"home": home}, os.environ, Path.cwd()).home, rounds=QUICKSTART_ROUNDS)
+    set_home = open_here({"home": home}).settings
+    settings = Settings(home=set_home.home, models_folder=set_home.models_folder, rounds=QUICKSTART_ROUNDS)
     chosen = [one for variant in catalog.bundled_variants() for one in named.on_engines(variant, ())]
     workload = Workload(
         prompts=prompts_for(None, settings, None, chosen),
@@ -120,7 +125,7 @@ def quickstart(*, home: str | Path | None = None, reporter: Reporter | None = No
         workload,
         chosen,
         EngineOptions(),
-        settings.runs,
+        Here(settings),
         interleave="auto",
         name="quickstart",
         command="assay quickstart",
@@ -135,33 +140,24 @@ def resume(run: str | Path = "latest", *, home: str | Path | None = None, report
     Raises:
         RunNotFound: there is none of that name. RunInUse: it is being measured at this moment.
     """
-    settings = resolve({"home": home}, os.environ, Path.cwd())
-    path = runs.find(settings.runs, str(run))
-    return finish(path, api_key=api_key(os.environ), reporter=reporter or Silent())
+    here = open_here({"home": home})
+    path = runs.find(here.settings.runs, str(run))
+    return finish(path, here, api_key=api_key(os.environ), reporter=reporter or Silent())
 
 
 def _named(
-    wanted: Sequence[str],
-    settings: Settings,
-    registry: catalog.Registry | None,
-    engine: Sequence[str],
-    reporter: Reporter,
+    wanted: Sequence[str], here: Here, engine: Sequence[str], transfers: Transfers, reporter: Reporter
 ) -> list[Candidate]:
-    key = api_key(os.environ)
+    settings, key = here.settings, api_key(os.environ)
     names = list(wanted or settings.models)
-    if registry and not names:
+    if here.registry and not names:
         names = ["auto"]
     remote = named.use_endpoint(settings)
     if remote:
         reporter.note(f"measuring at {remote} (from {dict(settings.sources)['endpoint']})")
         return named.at_endpoint(remote, [one for one in names if one.lower() not in named.EVERY], key)
     named.require_names(names)
-    return named.from_names(names, registry=registry, engines_wanted=engine, hashes=_hashes(settings), api_key=key)
-
-
-def _hashes(settings: Settings) -> Path:
-    """The file that remembers hashes of people's own model files."""
-    return settings.models_home / "hashes.json"
+    return named.from_names(names, here=here, engines_wanted=engine, api_key=key, transfers=transfers)
 
 
 def _decoding(settings: Settings, top_p: float | None, top_k: int | None, stop: Sequence[str]) -> Decoding:

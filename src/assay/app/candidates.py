@@ -15,9 +15,12 @@ from msgspec import structs
 
 from assay import catalog, engines, measure
 from assay.app import loop
+from assay.app.getting import get
+from assay.app.here import Here
+from assay.app.sizing import Sizing
 from assay.errors import BadInput, UnknownModel
 from assay.settings import Settings
-from assay.types import Candidate, Variant
+from assay.types import Candidate, Transfers, Variant
 
 EVERY = frozenset({"auto", "all"})
 """Names that stand for all models there are."""
@@ -27,18 +30,21 @@ REMOTE_ENGINE = "endpoint"
 def from_names(
     names: Sequence[str],
     *,
-    registry: catalog.Registry | None,
+    here: Here,
     engines_wanted: Sequence[str],
-    hashes: Path,
     api_key: str | None,
+    transfers: Transfers,
 ) -> list[Candidate]:
-    """Candidates for names as ``catalog.resolve`` understands them; files of one's own are hashed (cache: ``hashes``).
+    """Candidates for names as the catalog understands them; what is not here is fetched, one's own files are hashed.
 
     Raises:
-        UnknownModel: a name that is nothing here. BadInput: an engine that cannot run a variant's format.
+        UnknownModel: a name that is nothing. BadInput: an engine that cannot run a variant's format. HubError,
+        StoreError: what is named cannot be fetched.
     """
-    variants = [variant for name in names for variant in catalog.resolve(name, registry=registry)]
-    told = [_told(variant, hashes, api_key) for variant in variants]
+    sizing = Sizing(here)
+    variants = [variant for name in names for variant in get(name, here, sizing, transfers=transfers)]
+    sizing.close()
+    told = [_told(variant, here.hashes, api_key) for variant in variants]
     return [candidate for variant in told for candidate in on_engines(variant, engines_wanted)]
 
 

@@ -11,9 +11,11 @@ from msgspec import structs
 from assay import __version__, judge, machine, measure, runs
 from assay.app import loop
 from assay.app.candidates import distinct
+from assay.app.here import Here
+from assay.app.learning import observations
 from assay.app.lifecycle import Lifecycle
 from assay.app.run import Run
-from assay.errors import NothingMeasured
+from assay.errors import NothingMeasured, StoreError
 from assay.types import Candidate, EngineOptions, Reporter, RunRecord, Score, Workload
 
 TOGETHER_SHARE = 0.5
@@ -24,7 +26,7 @@ def carry_out(
     workload: Workload,
     candidates: Sequence[Candidate],
     options: EngineOptions,
-    folder: Path,
+    here: Here,
     *,
     interleave: str,
     name: str | None,
@@ -32,7 +34,7 @@ def carry_out(
     api_key: str | None,
     reporter: Reporter,
 ) -> Run:
-    """Measure ``candidates`` into a new run in ``folder``.
+    """Measure ``candidates`` into a new run.
 
     Raises:
         NothingMeasured: every candidate failed; the run with the reasons is kept.
@@ -41,26 +43,26 @@ def carry_out(
     instrument = loop.run(measure.self_test)
     for shortfall in measure.shortfalls(instrument):
         reporter.note(f"instrument: {shortfall}")
-    here = machine.inspect()
+    host = machine.inspect()
     record = RunRecord(
         id=runs.new_id(),
         created=_now(),
         assay=__version__,
         workload=workload,
-        machine=here,
+        machine=host,
         candidates=distinct(candidates),
         name=name,
         command=command,
-        interleaved=_interleaved(interleave, candidates, here.memory_budget),
+        interleaved=_interleaved(interleave, candidates, host.memory_budget),
         selftest=instrument,
         options=options,
     )
-    with runs.create(folder, record) as writer:
-        _fill(writer, api_key, reporter)
-    return _finished(writer.path)
+    with runs.create(here.settings.runs, record) as writer:
+        _fill(writer, here, api_key, reporter)
+    return _finished(writer.path, here, reporter)
 
 
-def finish(path: Path, *, api_key: str | None, reporter: Reporter) -> Run:
+def finish(path: Path, here: Here, *, api_key: str | None, reporter: Reporter) -> Run:
     """Measure what an interrupted run lacks, under its own workload and options.
 
     Raises:
@@ -68,8 +70,8 @@ def finish(path: Path, *, api_key: str | None, reporter: Reporter) -> Run:
     """
     with runs.reopen(path) as writer:
         writer.update(structs.replace(writer.record, status="running", finished=None))
-        _fill(writer, api_key, reporter)
-    return _finished(path)
+        _fill(writer, here, api_key, reporter)
+    return _finished(path, here, reporter)
 
 
 def fresh_scores(run: Run) -> list[Score]:
@@ -79,7 +81,7 @@ def fresh_scores(run: Run) -> list[Score]:
     return [score for score in found if (score.sample, score.judge, score.criterion) not in held]
 
 
-def _fill(writer: runs.Writer, api_key: str | None, reporter: Reporter) -> None:
+def _fill(writer: runs.Writer, here: Here, api_key: str | None, reporter: Reporter) -> None:
     """Measure into an open run what it does not hold, then score it; the record tells how that ended."""
     record = writer.record
     try:
@@ -87,7 +89,7 @@ def _fill(writer: runs.Writer, api_key: str | None, reporter: Reporter) -> None:
             lambda: measure.measure(
                 record.workload,
                 record.candidates,
-                Lifecycle(record.options),
+                Lifecycle(record.options, here.hold),
                 writer,
                 reporter,
                 interleave=record.interleaved,
@@ -121,8 +123,13 @@ def _kept(record: RunRecord, outcomes: Iterable[Candidate]) -> tuple[Candidate, 
     )
 
 
-def _finished(path: Path) -> Run:
+def _finished(path: Path, here: Here, reporter: Reporter) -> Run:
     run = Run(path, runs.read(path))
+    try:
+        for observation in observations(run.data):
+            here.observed.remember(observation)
+    except StoreError as error:
+        reporter.note(f"{error.message}: {error.why}")
     if run.data.record.status == "failed":
         reasons = [f"{candidate.label} {candidate.reason}" for candidate in run.data.record.candidates]
         raise NothingMeasured(

@@ -42,7 +42,7 @@ def first_fitting(fits: Sequence[Fit]) -> Fit | None:
 
 def suits(entry: Entry, task: str) -> bool:
     """Whether an entry is for ``task``; see ``by_memory``."""
-    return _word(task) in {_word(word) for word in known_for(entry)}
+    return task_word(task) in {task_word(word) for word in known_for(entry)}
 
 
 def known_for(entry: Entry) -> tuple[str, ...]:
@@ -52,7 +52,8 @@ def known_for(entry: Entry) -> tuple[str, ...]:
     return tuple(dict.fromkeys(words))
 
 
-def _word(text: str) -> str:
+def task_word(text: str) -> str:
+    """A task or capability in the one of its usual words that stands for all of them."""
     word = "-".join(text.lower().replace("_", " ").split())
     return SYNONYMS.get(word, word)
 

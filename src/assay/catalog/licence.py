@@ -13,23 +13,25 @@ ORDER: tuple[LicenceClass, ...] = ("permissive", "attribution", "restricted use"
 PERMISSIVE = frozenset({
     "0bsd", "afl-3.0", "apache-2.0", "artistic-2.0", "blueoak-1.0.0", "bsd", "bsd-1-clause", "bsd-2-clause",
     "bsd-3-clause", "bsd-3-clause-clear", "bsl-1.0", "cc0-1.0", "cdla-permissive-1.0", "cdla-permissive-2.0", "ecl-2.0",
-    "isc", "mit", "mit-0", "ms-pl", "ncsa", "openmdw", "openmdw-1.0", "pddl", "pddl-1.0", "postgresql", "python-2.0",
-    "unlicense", "upl-1.0", "wtfpl", "zlib",
+    "isc", "mit", "mit-0", "ncsa", "openmdw", "openmdw-1.0", "openmdw-1.1", "pddl", "pddl-1.0", "postgresql",
+    "python-2.0", "unlicense", "upl-1.0", "wtfpl", "zlib",
 })
 ATTRIBUTION = frozenset({
-    "agpl-3.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cdla-sharing-1.0",
-    "epl-1.0", "epl-2.0", "etalab-2.0", "eupl-1.1", "eupl-1.2", "gfdl", "gpl", "gpl-2.0", "gpl-3.0", "lgpl", "lgpl-2.1",
-    "lgpl-3.0", "mpl-2.0", "odbl", "odbl-1.0", "odc-by", "odc-by-1.0", "osl-3.0",
+    "agpl-3.0", "cc-by-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-1.0", "cc-by-sa-2.0",
+    "cc-by-sa-2.5", "cc-by-sa-3.0", "cc-by-sa-4.0", "cdla-sharing-1.0", "epl-1.0", "epl-2.0", "etalab-2.0", "eupl-1.1",
+    "eupl-1.2", "gfdl", "gfdl-1.1", "gfdl-1.2", "gfdl-1.3", "gpl", "gpl-2.0", "gpl-3.0", "lgpl", "lgpl-2.0", "lgpl-2.1",
+    "lgpl-3.0", "lgpl-lr", "lgpllr", "lppl-1.3c", "mpl-2.0", "ms-pl", "odbl", "odbl-1.0", "odc-by", "odc-by-1.0",
+    "ofl-1.1", "osl-3.0",
 })
 RESTRICTED = frozenset({
-    "bigcode-openrail-m", "bigscience-bloom-rail-1.0", "bigscience-openrail-m", "cc-by-nd-4.0", "creativeml-openrail-m",
-    "deepseek", "falcon-180b", "falcon-llm", "gemma", "gemma-terms-of-use", "lfm1.0", "llama2", "llama3", "llama3.1",
-    "llama3.2", "llama3.3", "llama4", "nvidia-open-model", "openrail", "openrail++", "qwen", "stabilityai-ai-community",
-    "tongyi-qianwen",
+    "bigcode-openrail-m", "bigscience-bloom-rail-1.0", "bigscience-openrail-m", "c-uda", "c-uda-1.0",
+    "creativeml-openrail-m", "deepseek", "falcon-180b", "falcon-llm", "gemma", "gemma-terms-of-use", "grok2", "lfm1.0",
+    "llama2", "llama3", "llama3.1", "llama3.2", "llama3.3", "llama4", "nvidia-open-model", "openrail", "openrail++",
+    "qwen", "stabilityai-ai-community", "tongyi-qianwen",
 })
 NON_COMMERCIAL = frozenset({
-    "apple-amlr", "exaone", "fair-noncommercial-research", "mistral-ai-research", "mnpl", "mnpl-0.1", "mrl", "mrl-0.1",
-    "qwen-research",
+    "apple-amlr", "deepfloyd-if", "exaone", "fair-noncommercial-research", "h-research", "intel-research",
+    "mistral-ai-research", "mnpl", "mnpl-0.1", "mrl", "mrl-0.1", "qwen-research", "tongyi-qianwen-research",
 })
 # fmt: on
 
@@ -45,7 +47,8 @@ def licence_class(licence: str | None) -> LicenceClass:
     - attribution: any purpose, with more to do when it is passed on: name the author (CC BY, ODC-BY) or pass it
       on under the same terms (CC BY-SA, GPL, MPL).
     - restricted use: commercial use within bounds that the licence draws: a list of forbidden uses (OpenRAIL, Gemma,
-      DeepSeek), a number of users or revenue (Llama, Tongyi Qianwen, LFM), no changed copies (CC BY-ND).
+      DeepSeek), a number of users or revenue (Llama, Tongyi Qianwen, LFM), no changed copies (CC BY-ND), computing
+      alone (C-UDA).
     - non-commercial: research or private use only, by the licence's own text (CC BY-NC, Qwen Research, Mistral
       Research, EXAONE).
     - unknown: none given, one that is not in the table, or a word that names no licence (``other``). Never guessed.
@@ -70,5 +73,7 @@ def licence_class(licence: str | None) -> LicenceClass:
 def _known(spelling: str) -> LicenceClass:
     if spelling.startswith("cc-by-nc"):
         return "non-commercial"
+    if spelling.startswith("cc-by-nd"):
+        return "restricted use"
     tables = (PERMISSIVE, ATTRIBUTION, RESTRICTED, NON_COMMERCIAL)
     return next((kind for table, kind in zip(tables, ORDER, strict=False) if spelling in table), "unknown")

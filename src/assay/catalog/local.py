@@ -1,4 +1,4 @@
-"""Models that lie on this machine: a GGUF file, a folder of them, a folder of ONNX Runtime GenAI."""
+"""Models on this machine: a GGUF file, a folder of them, of ONNX Runtime GenAI, of safetensors."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from pathlib import Path
 
 from assay.errors import BadInput, UnknownModel
 from assay.formats.gguf_header import read_gguf_header
-from assay.formats.onnx_folder import is_onnx_folder, read_onnx_folder
+from assay.formats.onnx_folder import is_onnx_folder, name_in, read_onnx_folder
+from assay.formats.safetensors_folder import is_safetensors_folder, read_safetensors_folder
 from assay.types import File, Variant
 
 SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})$")
 NO_LANGUAGE_MODELS = frozenset({"clip", "mmproj"})
 """Architectures of the projectors that lie beside a language model and are no model by themselves."""
-WHAT_IS_READ = "a .gguf file, a folder of .gguf files, or a folder with genai_config.json"
+VERSION = re.compile(r"v?(?P<number>\d+)")
+"""Foundry Local keeps each version of a model in a folder of its own below the model's."""
+WHAT_IS_READ = "a .gguf file, a folder of .gguf files, of ONNX Runtime GenAI (genai_config.json) or of safetensors"
 
 
 def expanded(text: str) -> Path:
@@ -35,10 +38,16 @@ def variants_at(path: Path, alias: str | None = None) -> list[Variant]:
     try:
         if path.is_file():
             if path.suffix.lower() != ".gguf":
-                raise UnknownModel(f"{path} is not a model that can be run", why=f"what is read: {WHAT_IS_READ}")
+                raise UnknownModel(
+                    f"{path} is not a model that can be run",
+                    why=f"what is read: {WHAT_IS_READ}",
+                    remedy=f"name its folder: {path.parent}" if path.suffix.lower() == ".safetensors" else None,
+                )
             return [_gguf(path, alias)]
         if is_onnx_folder(path):
             return [_onnx(path, alias)]
+        if path.is_dir() and (newest := _newest_version(path)):
+            return [_onnx(newest, alias, path)]
         if path.is_dir():
             return _folder(path, alias)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
@@ -54,14 +63,32 @@ def _folder(folder: Path, alias: str | None) -> list[Variant]:
         if file.is_file() and file.suffix.lower() == ".gguf" and (not shard or int(shard["number"]) == 1):
             entries.append(file)
     variants = [_gguf(file, alias) for file in entries if not _is_projector(file)]
+    if is_safetensors_folder(folder) and (not variants or not _only_pickles(folder)):
+        variants.append(_safetensors(folder, alias))
     if variants:
         return variants
-    below = [sub.name for sub in sorted(folder.iterdir()) if is_onnx_folder(sub) or any(sub.glob("*.gguf"))]
+    below = [sub.name for sub in sorted(folder.iterdir()) if _holds_a_model(sub)]
     raise UnknownModel(
         f"{folder} holds no model",
         why=f"what is read: {WHAT_IS_READ}",
         remedy=f"name a folder below it: {', '.join(below[:8])}" if below else None,
     )
+
+
+def _holds_a_model(folder: Path) -> bool:
+    return is_onnx_folder(folder) or any(folder.glob("*.gguf")) or is_safetensors_folder(folder)
+
+
+def _only_pickles(folder: Path) -> bool:
+    return not any(folder.glob("*.safetensors"))
+
+
+def _newest_version(folder: Path) -> Path | None:
+    """The folder of the highest version below ``folder``, where versions of a model are all that lies there."""
+    if any(folder.glob("*.gguf")):
+        return None
+    versions = [(int(match["number"]), sub) for sub in folder.iterdir() if (match := VERSION.fullmatch(sub.name))]
+    return max(((number, sub) for number, sub in versions if is_onnx_folder(sub)), default=(0, None))[1]
 
 
 def _is_projector(file: Path) -> bool:
@@ -121,17 +148,37 @@ def _shards(path: Path, count: int) -> list[Path]:
     return shards
 
 
-def _onnx(folder: Path, alias: str | None) -> Variant:
+def _onnx(folder: Path, alias: str | None, above: Path | None = None) -> Variant:
+    """``above`` is the model's own folder, where ``folder`` is a version's."""
     read = read_onnx_folder(folder)
-    name = alias or read.name or _without_quantisation(folder.absolute().name, read.quantisation, "onnx")
+    own = above or folder
+    name = alias or read.name or name_in(own) or _without_quantisation(own.absolute().name, read.quantisation, "onnx")
     return Variant(
         id=f"{name}:onnx-{read.quantisation}" if read.quantisation else f"{name}:onnx",
         alias=name,
         format="onnx",
-        source=folder.absolute().name,
+        source=own.absolute().name,
         quantisation=read.quantisation,
         path=str(folder.absolute()),
         files=read.files,
+        context_length=read.context_length,
+        capabilities=("chat",) if read.chat_template else (),
+    )
+
+
+def _safetensors(folder: Path, alias: str | None) -> Variant:
+    read = read_safetensors_folder(folder)
+    dtype = read.dtype.lower()
+    name = alias or _without_quantisation(folder.absolute().name, dtype, "safetensors")
+    return Variant(
+        id=f"{name}:safetensors-{dtype}",
+        alias=name,
+        format="safetensors",
+        source=folder.absolute().name,
+        quantisation=dtype,
+        path=str(folder.absolute()),
+        files=read.files,
+        parameters=read.parameters,
         context_length=read.context_length,
         capabilities=("chat",) if read.chat_template else (),
     )

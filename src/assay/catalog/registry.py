@@ -18,7 +18,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from assay.catalog.bundled import bundled_variants
-from assay.catalog.registry_entry import Entry, Place, PromptList, kind_of, read_entry, read_prompts
+from assay.catalog.registry_entry import Bundled, Entry, Place, PromptList, kind_of, read_entry, read_prompts
 from assay.errors import BadRegistry
 from assay.types import Variant
 
@@ -26,13 +26,18 @@ Shape = Literal["list", "map", "assay"]
 
 
 class Registry(Struct, frozen=True, kw_only=True):
-    """A registry as read from ``path``; ``entries`` are in the file's order."""
+    """A registry as read from ``path``; ``entries`` are in the file's order, ``unread`` tells of unknown keys."""
 
     path: Path
     shape: Shape
     entries: tuple[Entry, ...]
     prompts: Path | PromptList | None = None
-    warnings: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is not read, and which entries have nothing on this machine by themselves."""
+        return (*self.unread, *(f"{entry.alias}: {entry.problem}" for entry in self.entries if entry.problem))
 
 
 def read_registry(path: Path, *, bundled: Sequence[Variant] | None = None) -> Registry:
@@ -43,26 +48,34 @@ def read_registry(path: Path, *, bundled: Sequence[Variant] | None = None) -> Re
     """
     content = _load(path)
     shape, rows, top = _rows(path, content)
-    known = tuple(bundled if bundled is not None else bundled_variants())
-    warnings: list[str] = []
+    known = _by_name(bundled if bundled is not None else bundled_variants())
+    ignored: list[str] = []
     entries: list[Entry] = []
+    aliases: set[str] = set()
     for where, alias, row in rows:
         place = Place(path, where)
         entry, unread = read_entry(place, alias, row, known)
-        if any(entry.alias == other.alias for other in entries):
+        if entry.alias in aliases:
             raise place.bad(f"another entry is called {entry.alias} too", "give each entry a name of its own")
+        aliases.add(entry.alias)
         entries.append(entry)
         if unread:
-            warnings.append(f"{entry.alias}: {', '.join(unread)} is not read")
-        if entry.problem:
-            warnings.append(f"{entry.alias}: {entry.problem}")
+            ignored.append(f"{entry.alias}: {', '.join(unread)} is not read")
     return Registry(
         path=path,
         shape=shape,
         entries=tuple(entries),
         prompts=read_prompts(Place(path, "the file"), top.get("prompts")),
-        warnings=tuple(warnings),
+        unread=tuple(ignored),
     )
+
+
+def _by_name(bundled: Sequence[Variant]) -> Bundled:
+    names: dict[str, list[Variant]] = {}
+    for variant in bundled:
+        if variant.format != "safetensors":
+            names.setdefault(variant.alias.lower(), []).append(variant)
+    return names | {variant.id.lower(): [variant] for variant in bundled}
 
 
 def _load(path: Path) -> Any:

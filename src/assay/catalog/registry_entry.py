@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,8 @@ from assay.errors import BadInput, BadRegistry
 from assay.types import Variant
 
 PromptList = tuple[str | dict[str, Any], ...]
+Bundled = Mapping[str, Sequence[Variant]]
+"""The package's own variants by lower-case id, and by alias those that can be run."""
 
 RESERVED = frozenset({"auto", "all", "bundled"})
 SCHEMA_HINT = "check it against models.schema.json, which ships with Assay"
@@ -26,7 +28,8 @@ SCHEMA_HINT = "check it against models.schema.json, which ships with Assay"
 class Entry(Struct, frozen=True, kw_only=True):
     """One model of a registry. ``variants`` are those that can be run; ``problem`` says why there is none.
 
-    ``min_memory`` and ``size`` are bytes; ``prompts`` are the entry's own (a file, or the list as it was written).
+    ``min_memory`` and ``size`` are bytes; ``prompts`` are the entry's own (a file, or the list as it was written);
+    ``quantisation``, ``licence`` and ``context_length`` are what the entry says, not what its variants have.
     """
 
     alias: str
@@ -40,6 +43,9 @@ class Entry(Struct, frozen=True, kw_only=True):
     engine: str | None = None
     notes: str | None = None
     prompts: Path | PromptList | None = None
+    quantisation: str | None = None
+    licence: str | None = None
+    context_length: int | None = None
 
 
 class Place(NamedTuple):
@@ -57,7 +63,7 @@ class Place(NamedTuple):
         return BadRegistry(f"{self.path}: {self.where} cannot be used", why=why, remedy=remedy)
 
 
-def read_entry(place: Place, key: str | None, row: Any, bundled: Sequence[Variant]) -> tuple[Entry, list[str]]:
+def read_entry(place: Place, key: str | None, row: Any, bundled: Bundled) -> tuple[Entry, list[str]]:
     """The entry, and the keys of it that are not read. ``key`` is its alias where the file is a map.
 
     Raises:
@@ -84,44 +90,49 @@ def read_entry(place: Place, key: str | None, row: Any, bundled: Sequence[Varian
         engine=read.engine,
         notes=read.notes,
         prompts=read_prompts(place, read.prompts),
+        quantisation=(read.quantisation or read.quantization or "").lower() or None,
+        licence=read.licence or read.license,
+        context_length=read.context_length,
     )
-    return _with_variants(entry, read, place.folder, bundled), [name for name in row if name not in KEYS]
+    return _with_variants(entry, read, place, bundled), [name for name in row if name not in KEYS]
 
 
 KEYS = frozenset(EntryFile.__struct_fields__)
 
 
-def _with_variants(entry: Entry, read: EntryFile, folder: Path, bundled: Sequence[Variant]) -> Entry:
+def _with_variants(entry: Entry, read: EntryFile, where: Place, bundled: Bundled) -> Entry:
     """The entry with its variants, over whose own words the entry's are laid; else with the reason for none."""
     try:
-        found = _found(read, entry.alias, folder, bundled)
+        found = _found(read, entry.alias, where, bundled)
     except BadInput as error:
         return structs.replace(entry, problem=error.message + (f" ({error.why})" if error.why else ""))
-    wanted = (read.quantisation or read.quantization or "").lower() or None
+    wanted = entry.quantisation
     matching = [v for v in found if wanted is None or v.quantisation is None or v.quantisation == wanted]
     if not matching:
         there = ", ".join(sorted({str(variant.quantisation) for variant in found}))
         missing = f"there is no {wanted} of it, only {there}" if found else "it is not on this machine"
         return structs.replace(entry, problem=missing)
+    return structs.replace(entry, variants=tuple(as_entry_says(entry, variant) for variant in matching))
+
+
+def as_entry_says(entry: Entry, variant: Variant) -> Variant:
+    """The variant under the entry's alias, with what the entry says laid over its own words."""
     said: dict[str, Any] = {
-        "quantisation": wanted,
-        "licence": read.licence or read.license,
+        "quantisation": entry.quantisation,
+        "licence": entry.licence,
         "tasks": entry.tasks,
         "capabilities": entry.capabilities,
-        "engine": read.engine,
-        "context_length": read.context_length,
+        "engine": entry.engine,
+        "context_length": entry.context_length,
         "min_memory": entry.min_memory,
-        "notes": read.notes,
+        "notes": entry.notes,
     }
     given = {name: value for name, value in said.items() if value}
-    return structs.replace(
-        entry,
-        variants=tuple(structs.replace(v, id=_id(v, entry.alias), alias=entry.alias, **given) for v in matching),
-    )
+    return structs.replace(variant, id=_id(variant, entry.alias), alias=entry.alias, **given)
 
 
-def _found(read: EntryFile, alias: str, folder: Path, bundled: Sequence[Variant]) -> list[Variant]:
-    place = folder / expanded(read.path) if read.path else None
+def _found(read: EntryFile, alias: str, where: Place, bundled: Bundled) -> list[Variant]:
+    place = where.folder / expanded(read.path) if read.path else None
     if read.endpoint:
         named = "#" in read.endpoint
         return [remote_variant(read.endpoint, model=None if named else read.model or alias, alias=alias)]
@@ -129,12 +140,7 @@ def _found(read: EntryFile, alias: str, folder: Path, bundled: Sequence[Variant]
         return [adapter_variant(read.adapter, place, name=alias)]
     if place is not None:
         return variants_at(place, alias)
-    wanted = (read.source or alias).removeprefix("bundled:").lower()
-    return [
-        variant
-        for variant in bundled
-        if wanted == variant.id.lower() or (wanted == variant.alias.lower() and variant.format != "safetensors")
-    ]
+    return list(bundled.get((read.source or alias).removeprefix("bundled:").lower(), ()))
 
 
 def _id(variant: Variant, alias: str) -> str:
@@ -163,6 +169,8 @@ def _amount(place: Place, key: str, value: float | str | None, unit: str) -> int
 
 
 def _words(*given: str | list[str] | None) -> tuple[str, ...]:
+    if not any(given):
+        return ()
     words = [word for part in given if part for word in (part.split(",") if isinstance(part, str) else part)]
     return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
 

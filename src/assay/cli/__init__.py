@@ -35,12 +35,25 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("assay.cli.compare", "what differs between two runs, and whether it is real"),
     "report": ("assay.cli.report", "write a run as HTML, Markdown, CSV, JSON or charts"),
     "run": ("assay.cli.run", "list and show runs"),
+    "model": ("assay.cli.model", "find models, see what fits, fetch, import, compile, and try them"),
+    "cache": ("assay.cli.cache", "the models on this machine: what they take, verify, move, remove, prune"),
+    "discover": ("assay.cli.discover", "what is new on the Hub, fits this machine, and runs on an engine here"),
     "selftest": ("assay.cli.selftest", "measure the measuring client against a server with known timings"),
 }
 """Name -> module that holds ``arguments(parser)`` and ``run(args) -> exit code``, and a line for the help.
 
 ``args.typed`` is the whole command line, as a shell would take it again.
 """
+
+ELSEWHERE = {
+    "pull": "model download", "get": "model download", "download": "model download", "show": "model info",
+    "info": "model info", "list": "model list", "ls": "model list", "models": "model list",
+    "search": "model list --search",
+    "rm": "cache remove", "remove": "cache remove", "create": "model import", "import": "model import",
+    "convert": "model compile", "quantize": "model compile", "chat": "model run", "generate": "model run",
+    "benchmark": "bench", "eval": "bench",
+}  # fmt: skip
+"""What other runners call it -> what it is called here."""
 
 EPILOGUE = "assay COMMAND --help tells more. Exit codes: 0 done, 1 a check failed, 2 bad usage, 3 nothing measured."
 
@@ -79,7 +92,7 @@ def _run(words: list[str]) -> int:
     if name.startswith("-"):
         top.fail(f"{name!r} stands where a command should", "flags come after it", f"assay COMMAND {name}, or --help")
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        near = [ELSEWHERE[name]] if name in ELSEWHERE else difflib.get_close_matches(name, COMMANDS, n=1)
         top.fail(f"there is no command {name!r}", None, f"assay {near[0] if near else '--help'}")
     module = importlib.import_module(COMMANDS[name][0])
     options = command_parser(name, module).parse_args(words[1:])

@@ -70,6 +70,22 @@ def policy(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--policy", type=Path, metavar="FILE", help="policy.toml: limits, objective, confidence")
 
 
+def registry(parser: argparse.ArgumentParser) -> None:
+    """The flag that names people's own list of models."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="models.json, before the project's and the user's")
+
+
+def load(parser: argparse.ArgumentParser) -> None:
+    """Flags that say how large a load of a model is."""
+    parser.add_argument("--ctx", dest="context_length", metavar="N", help="context length of one request, in tokens")
+    parser.add_argument("--parallel", dest="slots", type=int, metavar="N", help="requests at once (default 1)")
+
+
+def token(parser: argparse.ArgumentParser) -> None:
+    """The hub's token; the environment is the better place, because others can see a command's flags."""
+    parser.add_argument("--token", metavar="TOKEN", help="your token at the Hub (HF_TOKEN is safer)")
+
+
 WORKLOAD = (
     "prompts", "prompt", "rounds", "warmup", "concurrency", "max_tokens", "temperature", "top_p", "top_k", "stop",
     "seed", "stream", "timeout_s", "retries",

@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
                 command=args.typed,
                 home=args.home,
                 reporter=reporter,
+                transfers=reporter,
                 **chosen,
             )
         choice = measured.choose(policy)

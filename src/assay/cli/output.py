@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.console import Console
 from assay import app, report
 from assay.errors import BadInput
 from assay.report import units
-from assay.types import Choice
+from assay.types import Choice, Silent
 
 
 class _Terminal(Console):
@@ -24,10 +25,28 @@ class _Terminal(Console):
         raise BrokenPipeError
 
 
+class Notes(Silent):
+    """A reporter of notes alone, for work that is too short for a bar."""
+
+    def note(self, text: str) -> None:
+        print(f"assay: {text}", file=sys.stderr)
+
+
+def piece(text: str) -> None:
+    """A piece of an answer, at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def as_json(value: Any) -> None:
     """One JSON document, indented, its keys as the structs order them."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2)
     sys.stdout.write(text.decode() + "\n")
+
+
+def width() -> int | None:
+    """Columns of the terminal; None where stdout is none, and nothing need be cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def lines(texts: Iterable[str]) -> None:

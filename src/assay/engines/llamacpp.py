@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from assay.engines.chat_template import ChatTemplate
 from assay.engines.cpu_threads import default_threads
-from assay.engines.gguf_header import read_header
+from assay.engines.probe_llamacpp import LlamaCppProber
 from assay.engines.worker.model import (
     EVERY_FEATURE,
     Emit,
@@ -40,6 +40,7 @@ from assay.engines.worker.model import (
 )
 from assay.engines.worker_engine import WorkerEngine
 from assay.errors import BadInput
+from assay.formats import GgufHeader, read_gguf_header
 from assay.types import EngineOptions, Format, Variant
 
 DEFAULT_CONTEXT = 4096
@@ -116,12 +117,12 @@ class LlamaCppModel:
         import xllamacpp
 
         path = Path(spec.variant.path or "").resolve()
-        header = read_header(path)
+        header = read_gguf_header(path)
         self.version: str | None = xllamacpp.__version__
         self.slots = spec.options.slots
         self._context = _context(header, spec.options.context_length)
         self.context_length: int | None = self._context
-        self._vocabulary: int = header.get("tokenizer.ggml.tokens", 0)
+        self._vocabulary = header.vocabulary or 0
         self._cache = spec.options.extra.get("cache_prompt") == "true"
         threads = spec.options.threads or default_threads(path.stat().st_size)
         params = _parameters(
@@ -177,14 +178,18 @@ class LlamaCppModel:
         request.future = self._requests.submit(partial(request.run, self._server, body))
         return request
 
+    def prober(self) -> LlamaCppProber:
+        """Reads this model's distributions, a slot a lane."""
+        return LlamaCppProber(self._server, self._vocabulary, self.slots)
+
     def close(self) -> None:
         """Wait for the slots and free the context."""
         self._requests.shutdown(wait=True, cancel_futures=True)
         del self._server
 
-    def _open_template(self, header: Mapping[str, Any]) -> ChatTemplate | None:
-        source = header.get("tokenizer.chat_template")
-        if not source:
+    def _open_template(self, header: GgufHeader) -> ChatTemplate | None:
+        source = header.metadata.get("tokenizer.chat_template")
+        if not isinstance(source, str) or not source:
             return None
         props = self._ask("GET", "/props", None)
         special = {name: props[name] for name in ("bos_token", "eos_token") if props.get(name)}
@@ -253,9 +258,9 @@ class _Request:
         return False
 
 
-def _context(header: Mapping[str, Any], asked: int | None) -> int:
+def _context(header: GgufHeader, asked: int | None) -> int:
     """Tokens per slot: as asked, or 4096 where the model was made for as many; ``BadInput`` for more than that."""
-    longest = header.get(f"{header.get('general.architecture')}.context_length")
+    longest = header.context_length
     if asked and longest and asked > longest:
         raise BadInput(
             f"a context of {asked} tokens was asked for, but the model has at most {longest}",

@@ -173,7 +173,7 @@ class Batch:
         self._vocabulary = model.vocabulary
         self.rows = len(prompts)
         longest = max(map(len, prompts))
-        self._parts = deque(_alone(prompts[0], pad) if len(prompts) == 1 else [_padded(prompts, pad, longest)])
+        self._parts = deque(alone(prompts[0], pad) if len(prompts) == 1 else [_padded(prompts, pad, longest)])
         parameters = self._library.create("OgaCreateGeneratorParams", model.handle)
         try:
             for name, value in {**GREEDY, "batch_size": self.rows, "max_length": longest + room}.items():
@@ -185,10 +185,13 @@ class Batch:
 
     def fill(self) -> bool:
         """Read the next part of the prompts; False when that was the last, and ``step`` may follow."""
-        part = self._parts.popleft()
+        self.read(self._parts.popleft())
+        return bool(self._parts)
+
+    def read(self, part: Sequence[int]) -> None:
+        """Read tokens, so that ``scores`` are those after the last of them; a part is one of those ``alone`` gives."""
         ids: Array[c_int32] = (c_int32 * len(part))(*part)
         self._library.do("OgaGenerator_AppendTokens", self._generator, ids, len(part))
-        return bool(self._parts)
 
     @contextmanager
     def scores(self) -> Iterator[npt.NDArray[np.float32]]:
@@ -218,7 +221,7 @@ def _padded(prompts: Sequence[Sequence[int]], pad: int, longest: int) -> list[in
     return [token for prompt in prompts for token in (*prompt, *[pad] * (longest - len(prompt)))]
 
 
-def _alone(prompt: Sequence[int], pad: int) -> Iterator[Sequence[int]]:
+def alone(prompt: Sequence[int], pad: int) -> Iterator[Sequence[int]]:
     """A lone prompt in parts of bounded size.
 
     The library makes scores for every token it reads, which for a long prompt take more memory than the model. It reads

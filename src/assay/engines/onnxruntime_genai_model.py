@@ -14,6 +14,7 @@ from assay.engines.onnxruntime_genai_api import Batch, GenAIError, Library, Load
 from assay.engines.onnxruntime_genai_batch import Scheduler, Vocabulary
 from assay.engines.onnxruntime_genai_folder import Settings, read_settings, read_template
 from assay.engines.onnxruntime_genai_tokens import read_tokens
+from assay.engines.probe_onnxruntime_genai import GenAIProber
 from assay.engines.worker.model import (
     EVERY_FEATURE,
     Emit,
@@ -123,6 +124,11 @@ class GenAIModel:
     def submit(self, generation: Generation, emit: Emit) -> Handle:
         """Queue for the next batch."""
         return self._scheduler.submit(generation, emit)
+
+    def prober(self) -> GenAIProber:
+        """Reads this model's distributions, in the caller's thread."""
+        settings = self._settings
+        return GenAIProber(self._open_batch, vocabulary=settings.vocabulary, pad=settings.pad, ends=settings.ends)
 
     def close(self) -> None:
         """End the thread and free the model."""

@@ -1,12 +1,41 @@
 """What model files say of themselves, read without touching their weights.
 
-In: a GGUF file, a folder of safetensors or of ONNX Runtime GenAI. Out: headers: metadata, tensors with types and sizes.
-Every room may import this one; it imports nothing of ours but the nouns and the errors.
+In: a GGUF file, a folder of safetensors or of ONNX Runtime GenAI, or byte ranges of files that lie elsewhere. Out:
+headers: metadata, tensors with types and sizes. Every room may import this one, which imports only nouns and errors.
 """
 
 from __future__ import annotations
 
 from assay.formats.gguf_header import GgufHeader, read_gguf_header
+from assay.formats.gguf_header import Tensor as GgufTensor
+from assay.formats.json_object import read_json_object
 from assay.formats.onnx_folder import OnnxFolder, is_onnx_folder, read_onnx_folder
+from assay.formats.safetensors_folder import (
+    SafetensorsFolder,
+    is_safetensors_folder,
+    read_safetensors_folder,
+    refuse_pickles,
+    weight_files,
+)
+from assay.formats.safetensors_header import SafeTensor, SafetensorsHeader, read_safetensors_header
+from assay.formats.source import FileReader, Reader
 
-__all__ = ["GgufHeader", "OnnxFolder", "is_onnx_folder", "read_gguf_header", "read_onnx_folder"]
+__all__ = [
+    "FileReader",
+    "GgufHeader",
+    "GgufTensor",
+    "OnnxFolder",
+    "Reader",
+    "SafeTensor",
+    "SafetensorsFolder",
+    "SafetensorsHeader",
+    "is_onnx_folder",
+    "is_safetensors_folder",
+    "read_gguf_header",
+    "read_json_object",
+    "read_onnx_folder",
+    "read_safetensors_folder",
+    "read_safetensors_header",
+    "refuse_pickles",
+    "weight_files",
+]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from assay.errors import BadInput
+from assay.formats.json_object import count_of, read_json_object, text_of
 from assay.formats.onnx_graph import read_onnx_graph
+from assay.formats.tokenizer_config import has_chat_template
 from assay.types import File
 
 CONFIG = "genai_config.json"
@@ -37,7 +38,7 @@ def read_onnx_folder(folder: Path) -> OnnxFolder:
     Raises:
         BadInput: the configuration is broken, or a file that it or a graph names is missing or lies elsewhere.
     """
-    model = _object(folder / CONFIG).get("model")
+    model = read_json_object(folder / CONFIG).get("model")
     if not isinstance(model, dict):
         raise BadInput(
             f"{folder / CONFIG} describes no model", why='it has no object "model"', remedy="convert it again"
@@ -50,11 +51,11 @@ def read_onnx_folder(folder: Path) -> OnnxFolder:
     named = {_within(folder, name, "its graph") for name in weights} | {folder / n for n in _filenames(model)}
     beside = {file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")}
     return OnnxFolder(
-        model_type=_text(model.get("type")),
-        name=_name(folder),
-        context_length=_count(model.get("context_length")),
+        model_type=text_of(model.get("type")),
+        name=name_in(folder),
+        context_length=count_of(model.get("context_length")),
         quantisation=decoders[0] if len(set(decoders)) == 1 else None,
-        chat_template=_has_chat_template(folder),
+        chat_template=has_chat_template(folder),
         files=tuple(
             File(path=file.relative_to(folder).as_posix(), size=file.stat().st_size) for file in sorted(named | beside)
         ),
@@ -87,37 +88,10 @@ def _within(folder: Path, name: str, who: str) -> Path:
     return path
 
 
-def _name(folder: Path) -> str | None:
+def name_in(folder: Path) -> str | None:
     """The name in ``inference_model.json``, which is written without or with a version (``phi:2``)."""
     if not (folder / NAME_FILE).is_file():
         return None
-    name = _text(_object(folder / NAME_FILE).get("Name"))
+    name = text_of(read_json_object(folder / NAME_FILE).get("Name"))
     stem, _, version = (name or "").rpartition(":")
     return stem if stem and version.isdecimal() else name
-
-
-def _has_chat_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file():
-        return True
-    config = folder / "tokenizer_config.json"
-    return config.is_file() and bool(_object(config).get("chat_template"))
-
-
-def _object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read", why=error.strerror or str(error), remedy="check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is not JSON", why=str(error), remedy="download or convert it again") from error
-    if not isinstance(content, dict):
-        raise BadInput(f"{path} is not a JSON object", remedy="download or convert it again")
-    return content
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

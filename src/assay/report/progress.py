@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from assay.report.escape import one_line
+from assay.report.transfers import TransferReporter
 from assay.report.units import clock
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ EVERY_S = 10.0
 
 
 class ProgressReporter:
-    """An ``assay.types.Reporter`` that writes to ``console``, which is stderr unless one is given.
+    """An ``assay.types.Reporter``, and ``Transfers``, that writes to ``console``, which is stderr unless one is given.
 
     Use it as a context, so that the bar is taken away at the end. ``now`` is a monotonic clock in seconds.
     """
@@ -37,6 +38,7 @@ class ProgressReporter:
         self._said: float | None = None
         self._last = (0, 0)
         self._before = (0, 0)
+        self._transfers = TransferReporter(self._console, now)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal and not self._console.is_dumb_terminal:
@@ -47,12 +49,18 @@ class ProgressReporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar away; a later step has none."""
+        self._transfers.stop()
         if self._bar:
             self._bar.stop()
             self._bar = self._task = None
 
     def stage(self, text: str, /) -> None:
-        """A new step: the bar starts anew."""
+        """A new step: the bar starts anew, and those of files go."""
+        self._transfers.stop()
         self._stage, self._started, self._said = one_line(text, STAGE_LIMIT), self._now(), None
         self._before = self._last
         if self._bar is None:
@@ -84,6 +92,10 @@ class ProgressReporter:
     def note(self, text: str, /) -> None:
         """A line that stays above the bar."""
         self._line(one_line(text, 600))
+
+    def file(self, name: str, done: int, total: int | None, /) -> None:
+        """``done`` of ``total`` bytes of a file that is fetched or copied."""
+        self._transfers.file(name, done, total)
 
     def time_left(self, done: int, total: int) -> float | None:
         """Seconds left if the rest goes at the pace of this step; None while that is unknown.

@@ -27,8 +27,9 @@ WHOLE = "all files"
 class TransferReporter:
     """An ``assay.types.Transfers`` that writes to ``console``, which is stderr unless one is given.
 
-    Use it as a context, so that the bars are taken away at the end. Files that are there when they are first told of
-    (``done`` equals ``total``) count as done, and not into the rate. ``now`` is a monotonic clock in seconds.
+    Bars are there from the first file until ``stop``; used as a context, it stops at its end. Files that are there when
+    they are first told of (``done`` equals ``total``) count as done, and not into the rate. ``now`` gives monotonic
+    seconds.
     """
 
     def __init__(self, console: Console | None = None, now: Callable[[], float] = time.monotonic) -> None:
@@ -45,19 +46,17 @@ class TransferReporter:
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal and not self._console.is_dumb_terminal:
-            self._bars = _bars(self._console)
-            self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bars:
-            self._bars.stop()
-            self._bars = None
-        elif self._files and kind is None:
-            self._line(self._summary())
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the bars away, and say in one line what came; nothing where there was nothing."""
+        with self._lock:
+            self._end()
 
     def file(self, name: str, done: int, total: int | None, /) -> None:
         """``done`` of ``total`` bytes of ``name``; may be called from any thread."""
@@ -68,8 +67,8 @@ class TransferReporter:
             self._moments.append((self._now(), self._arrived()))
             while self._moments[0][0] < self._moments[-1][0] - WINDOW_S:
                 self._moments.popleft()
-            if self._bars is not None:
-                self._draw(self._bars, name, done, total)
+            if self._console.is_terminal and not self._console.is_dumb_terminal:
+                self._draw(name, done, total)
             else:
                 self._tell()
 
@@ -110,13 +109,27 @@ class TransferReporter:
 
     def _tell(self) -> None:
         now = self._now()
-        if self._said is None or now - self._said >= EVERY_S:
+        if self._said is None:
+            self._said = now
+        elif now - self._said >= EVERY_S:
             self._said = now
             self._line(self._summary())
 
-    def _draw(self, bars: Progress, name: str, done: int, total: int | None) -> None:
-        if WHOLE not in self._tasks:
-            self._tasks[WHOLE] = bars.add_task("", name=WHOLE, total=None, pace="")
+    def _end(self) -> None:
+        if self._bars:
+            self._bars.stop()
+        if self._files:
+            self._line(self._summary())
+        self._bars, self._said = None, None
+        for kept in (self._tasks, self._files, self._first, self._moments):
+            kept.clear()
+
+    def _draw(self, name: str, done: int, total: int | None) -> None:
+        if self._bars is None:
+            self._bars = _bars(self._console)
+            self._bars.start()
+            self._tasks[WHOLE] = self._bars.add_task("", name=WHOLE, total=None, pace="")
+        bars = self._bars
         if name not in self._tasks:
             self._tasks[name] = bars.add_task("", name=one_line(name, NAME_LIMIT), total=total, pace="")
         bars.update(self._tasks[name], completed=done, total=total, visible=total is None or done < total)

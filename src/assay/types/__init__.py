@@ -7,8 +7,10 @@ seconds, bytes and tokens per second. Unknown is ``None``, never zero.
 from __future__ import annotations
 
 from assay.types.decision import Choice, Figure, Limit, Policy, SimpleRow, Summary, Verdict
+from assay.types.find import Discovery, Find, Fold, Packaging
 from assay.types.hub import Digests, RemoteFile, Repo
 from assay.types.memory import Estimate, Observation
+from assay.types.probe import Probed, ProbeRequest, Scored
 from assay.types.progress import Reporter, Silent, Transfers
 from assay.types.run import SCHEMA_VERSION, Candidate, Gpu, Lag, Machine, RunData, RunRecord, SelfTest
 from assay.types.sample import NS, Phase, Reading, RequestError, Sample, Score, TokenSource
@@ -25,6 +27,7 @@ __all__ = [
     "Choice",
     "Decoding",
     "Digests",
+    "Discovery",
     "Endpoint",
     "Engine",
     "EngineOptions",
@@ -33,6 +36,8 @@ __all__ = [
     "Expect",
     "Figure",
     "File",
+    "Find",
+    "Fold",
     "Format",
     "Gpu",
     "Interval",
@@ -40,8 +45,11 @@ __all__ = [
     "Limit",
     "Machine",
     "Observation",
+    "Packaging",
     "Phase",
     "Policy",
+    "ProbeRequest",
+    "Probed",
     "Prompt",
     "Proof",
     "Reading",
@@ -53,6 +61,7 @@ __all__ = [
     "RunRecord",
     "Sample",
     "Score",
+    "Scored",
     "SelfTest",
     "Silent",
     "SimpleRow",

@@ -55,8 +55,8 @@ class RemoteFile(Struct, frozen=True, kw_only=True):
 
 
 class Digests(Struct, frozen=True, kw_only=True):
-    """What the bytes of a file on this machine are: SHA-256, name as a git blob, and how many."""
+    """What the bytes of a file on this machine are: SHA-256, name as a git blob (None: not reckoned), and how many."""
 
     sha256: str
-    git_sha1: str
+    git_sha1: str | None
     size: int

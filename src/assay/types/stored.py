@@ -29,9 +29,12 @@ class CheckScore(Struct, frozen=True, kw_only=True):
 class Proof(Struct, frozen=True, kw_only=True):
     """What a product lost against its original, on the same token ids.
 
-    ``agreement`` is the share of equal greedy tokens (0 to 1), ``kl`` the mean Kullback-Leibler divergence of the
-    next-token distributions, original from product, in nats; ``perplexity_ratio`` is the product's perplexity on the
-    text over the original's; ``tokeniser_agreement`` the share of texts that both turn into the same ids.
+    ``agreement`` is the share of equal greedy tokens (0 to 1) along the original's own continuations of the prompts:
+    at each place both have read the same tokens, so that one early fork doesn't count for all that follows. ``kl`` is
+    the mean Kullback-Leibler divergence of the next-token distributions, original from product, in nats, over the whole
+    vocabulary; ``perplexity_ratio`` the product's perplexity on the text over the original's; ``tokeniser_agreement``
+    the share of texts that both turn into the same ids. ``kl`` and ``perplexity_ratio`` are None where no distribution
+    of the product could be used.
     """
 
     original: str
@@ -43,9 +46,15 @@ class Proof(Struct, frozen=True, kw_only=True):
     tokens: int
     """Positions at which distributions were compared."""
     agreement: Interval
-    kl: Interval
+    kl: Interval | None
     perplexity_original: Interval
-    perplexity_ratio: Interval
+    perplexity_ratio: Interval | None
+    unusable: int = 0
+    """Positions left out of ``kl`` and ``perplexity_ratio``, since the product gave no finite figures there."""
+    free_running: Interval | None = None
+    """The share of each continuation that is equal when both go on by themselves, up to the first other token."""
+    identical: int | None = None
+    """Prompts whose whole continuation is equal then."""
     tokeniser_agreement: float | None = None
     checks: tuple[CheckScore, ...] = ()
     decode_tps: float | None = None

@@ -1,0 +1,266 @@
+"""A checkpoint becomes variants that run: found or fetched, converted, held against its original, kept or refused.
+
+In: a name, a format, precisions. Out: for each product what it lost, and where it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct, structs
+
+from assay import catalog, compile, judge, machine, measure, store  # noqa: A004 - the room's own name
+from assay.app.getting import asked, fetch
+from assay.app.here import Here, open_here
+from assay.app.sizing import engines_here
+from assay.compile.gate import Gate, default_gate
+from assay.compile.gate import judge as judged
+from assay.compile.proof import prove
+from assay.compile.reference import Original, ask_original
+from assay.engines.probe import probe
+from assay.errors import BadInput, UnknownModel
+from assay.types import Probed, ProbeRequest, Prompt, Proof, Reporter, Silent, Stored, Transfers, Variant
+
+DEFAULT_PRECISION = "int8"
+WORK = "compiling"
+"""Folder beside the models for what is not finished, so that a second call goes on with it."""
+
+
+class Compiled(Struct, frozen=True, kw_only=True):
+    """One product. ``stored`` is its record; where its gate refused it that is None, and ``aside`` says where it lies.
+
+    ``seconds`` is how long making it took, None where an earlier call had made it.
+    """
+
+    variant: Variant
+    proof: Proof
+    stored: Stored | None
+    aside: str | None
+    seconds: float | None
+    notes: tuple[str, ...] = ()
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What a person sets in place of a precision's own limits; None keeps those."""
+
+    max_kl: float | None = None
+    max_perplexity_rise: float | None = None
+    min_agreement: float | None = None
+
+
+def compile_model(
+    source: str,
+    *,
+    to: Literal["onnx", "gguf"] = "gguf",
+    precisions: Sequence[str] = (),
+    alias: str | None = None,
+    limits: Limits | None = None,
+    prompts: str | Path | None = None,
+    text: str | Path | None = None,
+    token: str | None = None,
+    home: str | Path | None = None,
+    reporter: Reporter | None = None,
+    transfers: Transfers | None = None,
+) -> list[Compiled]:
+    """Make a product of ``source`` in each precision, prove what it lost, and keep it if its gate lets it through.
+
+    ``source`` is a folder with safetensors, or names a model that has them. What an earlier call made of the same
+    checkpoint, and its gate let through, is not made again.
+
+    Raises:
+        BadInput: the checkpoint, a precision, a limit or the prompts cannot be used. NoRoom: disk or memory do not
+        suffice. MissingExtra: the extra ``compile`` is not installed. CompileError: a conversion failed.
+    """
+    limits = limits or Limits()
+    _refuse_limits(limits)
+    here = open_here({"home": home}, token=token)
+    reporter = reporter or Silent()
+    original = _checkpoint(source, here, transfers or Silent())
+    questions = _questions(prompts, original, here)
+    passages = _passages(text)
+    folder = Path(original.path or "")
+    checkpoint = compile.read_checkpoint(
+        folder, name=alias or original.alias, source=original.source, revision=original.revision
+    )
+    free_disk, free_memory = _free(here), machine.memory_budget()
+    wanted = tuple(precisions) or (DEFAULT_PRECISION,)
+    plan = compile.plan(checkpoint, to, wanted, free_disk=free_disk, free_memory=free_memory)
+    for note in plan.notes:
+        reporter.note(note)
+    reporter.stage(f"Hashing {original.id}")
+    digest = compile.checkpoint_digest(checkpoint, reporter.progress)
+    plan, made = _without_those_here(plan, digest, here)
+    if plan.products:
+        ask = _Ask(here, original, digest, questions, passages, limits, reporter)
+        made += _made_and_proven(plan, ask)
+    return made
+
+
+@dataclass
+class _Ask:
+    """What every product of one checkpoint is asked, and the original's answers, which are asked for once."""
+
+    here: Here
+    original: Variant
+    digest: str
+    questions: Sequence[Prompt]
+    passages: Sequence[str] | None
+    limits: Limits
+    reporter: Reporter
+    answered: Original | None = None
+
+    @property
+    def work(self) -> Path:
+        """The folder for what is not finished."""
+        return self.here.settings.models_home / WORK
+
+    def prove(self, product: Variant) -> Proof:
+        """The product against its original, with the word of its gate."""
+        if self.answered is None:
+            self.reporter.stage(f"Asking the original, {self.original.id}")
+            self.answered = ask_original(
+                Path(self.original.path or ""),
+                self.questions,
+                work=self.work / "original",
+                name=self.original.id,
+                digest=self.digest,
+                text=self.passages,
+                free_memory=machine.memory_budget(),
+                reporter=self.reporter,
+            )
+        proof = prove(
+            self.answered,
+            product,
+            engine=engines_here()[product.format][0],
+            probe=_probe,
+            work=self.work / "product",
+            score=self._score if any(question.expect for question in self.questions) else None,
+            reporter=self.reporter,
+        )
+        return judged(proof, _gate(product.quantisation, self.limits))
+
+    def _score(self, number: int, text: str) -> Mapping[str, float]:
+        expect = self.questions[number].expect
+        return {finding.criterion: finding.value for finding in judge.check(text, expect)} if expect else {}
+
+
+def _made_and_proven(plan: compile.Plan, ask: _Ask) -> list[Compiled]:
+    made = []
+    with ask.here.store.lock(WORK):
+        for product in compile.build(plan, ask.work / "made", reporter=ask.reporter, work=ask.work / "unfinished"):
+            proof = ask.prove(product.variant)
+            stored, aside = None, None
+            if proof.passed:
+                stored = store.adopt(ask.here.store, product.variant, proof, ask.reporter.note)
+            else:
+                aside = str(store.set_aside(ask.here.store, product.variant, proof))
+                ask.reporter.note(f"{product.variant.id} was refused: {'; '.join(proof.failed)}")
+            variant = stored.variant if stored else product.variant
+            seconds = None if product.reused else product.seconds
+            made.append(
+                Compiled(variant=variant, proof=proof, stored=stored, aside=aside, seconds=seconds, notes=product.notes)
+            )
+        shutil.rmtree(ask.work, ignore_errors=True)
+    return made
+
+
+def _probe(variant: Variant, engine: str, request: ProbeRequest, folder: Path, reporter: Reporter) -> Probed:
+    return probe(variant, engine, request, folder, reporter=reporter)
+
+
+def _without_those_here(plan: compile.Plan, digest: str, here: Here) -> tuple[compile.Plan, list[Compiled]]:
+    """The plan without what the store has of this checkpoint already, and that."""
+    there = []
+    left = []
+    for planned in plan.products:
+        stored = here.store.find(planned.id)
+        proof = stored.proof if stored else None
+        if stored is None or proof is None or proof.original_digest != digest:
+            left.append(planned)
+            continue
+        there.append(Compiled(variant=stored.variant, proof=proof, stored=stored, aside=None, seconds=None))
+    return structs.replace(plan, products=tuple(left)), there
+
+
+def _checkpoint(source: str, here: Here, transfers: Transfers) -> Variant:
+    """The safetensors that ``source`` names, fetched where they are not here.
+
+    Raises:
+        UnknownModel: it has none.
+    """
+    for text in (source, f"{source}:safetensors"):
+        try:
+            found = here.catalog.find(text)
+        except UnknownModel:
+            if text == source:
+                raise
+            break
+        local = [v for v in found.variants if v.format == "safetensors" and v.path is not None]
+        if local:
+            return local[0]
+        if found.wanted and not found.variants:
+            offered = [v for v in asked(found, here)[0].variants if v.format == "safetensors"]
+            if offered:
+                return here.store.placed(fetch(offered[:1], here, transfers=transfers)[0])
+    raise UnknownModel(
+        f"{source} has no checkpoint in safetensors",
+        why="that is what other formats are made of",
+        remedy="name the publisher's own repository (hf:owner/name) or a folder with safetensors",
+    )
+
+
+def _questions(given: str | Path | None, original: Variant, here: Here) -> tuple[Prompt, ...]:
+    """The prompts of the proof: a person's own, those of the bundled models for these, else a general set."""
+    path = Path(given) if given is not None else here.settings.prompts
+    if path is None and original.source == "bundled":
+        path = catalog.bundled_prompts()
+    questions = measure.read_prompts(path) if path is not None else measure.default_prompts()
+    judge.vet(questions)
+    return tuple(questions)
+
+
+def _passages(path: str | Path | None) -> tuple[str, ...] | None:
+    """A person's text by paragraphs; None for the passages that come with Assay.
+
+    Raises:
+        BadInput: it cannot be read, or is too short to tell anything.
+    """
+    if path is None:
+        return None
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read", why=str(error), remedy="give a text file in UTF-8") from error
+    passages = tuple(part.strip() for part in text.split("\n\n") if part.strip())
+    if not passages:
+        raise BadInput(f"{path} holds no text", remedy="give some paragraphs, with empty lines between them")
+    return passages
+
+
+def _gate(quantisation: str | None, limits: Limits) -> Gate:
+    own = {name: value for name, value in structs.asdict(limits).items() if value is not None}
+    return structs.replace(default_gate(quantisation), **own)
+
+
+def _refuse_limits(limits: Limits) -> None:
+    for name, value in structs.asdict(limits).items():
+        most = 1.0 if name == "min_agreement" else float("inf")
+        if value is not None and not 0 <= value <= most:
+            flag = "--" + name.replace("_", "-")
+            raise BadInput(
+                f"{flag} cannot be {value:g}", remedy="give a number from 0" + (" to 1" if most == 1 else "")
+            )
+
+
+def _free(here: Here) -> int | None:
+    folder: Path = here.settings.models_home
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None

@@ -1,0 +1,151 @@
+"""From a name to variants on this machine: what is here, else what the hub offers, the best of it fetched.
+
+In: a name. Out: variants with a path. Nothing is asked of the hub while something of that name is here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from assay import catalog, store
+from assay.app.here import Here
+from assay.app.sizing import Sizing
+from assay.errors import AssayError, HubError, HubUnreachable, NoRoom, UnknownModel
+from assay.types import Estimate, Repo, Stored, Transfers, Variant
+
+
+class Choice(Struct, frozen=True, kw_only=True):
+    """What a name stands for and which of it runs here. ``left_out`` are files of repositories that are no variant."""
+
+    found: catalog.Found
+    ranked: catalog.Ranked
+    estimates: dict[str, Estimate]
+    left_out: tuple[catalog.LeftOut, ...] = ()
+    unasked: tuple[str, ...] = ()
+    """Repositories that could not be asked, and why."""
+
+    @property
+    def best(self) -> catalog.Ranking | None:
+        return self.ranked.best
+
+
+def get(
+    name: str, here: Here, sizing: Sizing, *, transfers: Transfers, cancelled: threading.Event | None = None
+) -> tuple[Variant, ...]:
+    """Variants of ``name`` that are on this machine; where there is none, the best one is fetched.
+
+    Raises:
+        UnknownModel: nothing of that name, or nothing of it that runs. NoRoom: none of it fits. HubError: the hub.
+    """
+    found = here.catalog.find(name)
+    runnable = tuple(variant for variant in found.variants if variant.format != "safetensors")
+    if runnable:
+        return runnable
+    stored = fetch([best_of(choose(found, here, sizing), sizing)], here, transfers=transfers, cancelled=cancelled)
+    return tuple(here.store.placed(one) for one in stored)
+
+
+def choose(found: catalog.Found, here: Here, sizing: Sizing, *, ask: bool = True) -> Choice:
+    """Everything that the name stands for, ranked for this machine; with ``ask``, also what the hub offers.
+
+    Raises:
+        UnknownModel: the hub has no such thing. HubError: nothing is here, and the hub cannot be asked.
+    """
+    offered, unasked = catalog.Offers((), ()), list[str]()
+    if ask and found.wanted:
+        offered, unasked = asked(found, here)
+    variants = {variant.id: variant for variant in (*offered.variants, *found.variants)}
+    estimates = sizing.estimates(variants.values())
+    ranked = catalog.best(
+        [sizing.told(variant) for variant in variants.values()],
+        budget=sizing.budget,
+        estimates=estimates,
+        engines=sizing.engines,
+        devices=("cpu",),
+    )
+    return Choice(found=found, ranked=ranked, estimates=estimates, left_out=offered.left_out, unasked=tuple(unasked))
+
+
+def asked(found: catalog.Found, here: Here) -> tuple[catalog.Offers, list[str]]:
+    """What the wished-for repositories offer, and which of them could not be asked, with the reason.
+
+    Raises:
+        UnknownModel: they have no such thing. HubError: none could be asked, and nothing is here.
+    """
+    answers: list[tuple[catalog.Wanted, Repo]] = []
+    failures: list[AssayError] = []
+    for wanted in found.wanted:
+        try:
+            answers.append((wanted, here.hub.repo(wanted.name.repo, wanted.name.revision)))
+        except HubUnreachable as error:
+            failures.append(error)
+            break
+        except (HubError, UnknownModel) as error:
+            failures.append(error)
+    unasked = [f"{error.message}" + (f": {error.why}" if error.why else "") for error in failures]
+    if not answers:
+        if failures and not found.variants:
+            raise failures[0]
+        return catalog.Offers((), ()), unasked
+    return catalog.offered(answers), unasked
+
+
+def best_of(choice: Choice, sizing: Sizing) -> Variant:
+    """The variant to run, by its own headers, where it must be fetched first.
+
+    Raises:
+        NoRoom: what could run does not fit. UnknownModel: nothing of it can run here.
+    """
+    for ranking in choice.ranked.rankings:
+        if not ranking.ok:
+            continue
+        if ranking.variant.here:
+            return ranking.variant
+        estimate = sizing.exact(ranking.variant)
+        fits, _ = catalog.fit_of(ranking.variant, estimate, sizing.budget)
+        if fits != "no":
+            return ranking.variant
+    raise none_runs(choice)
+
+
+def none_runs(choice: Choice) -> AssayError:
+    """Why nothing of what was found can run here."""
+    alias, rankings = choice.found.alias, choice.ranked.rankings
+    reasons = [f"{ranking.variant.id}: {'; '.join(ranking.reasons)}" for ranking in rankings[:6]]
+    if any(ranking.engine is not None for ranking in rankings):
+        return NoRoom(
+            f"{alias} does not fit this machine",
+            why="; ".join(reasons),
+            remedy="give a smaller --ctx, name a smaller quantisation, or free memory",
+        )
+    return UnknownModel(
+        f"nothing of {alias} runs on an engine here",
+        why="; ".join(reasons) or None,
+        remedy=f"assay model compile {alias}" if rankings else "name another model",
+    )
+
+
+def fetch(
+    variants: Sequence[Variant],
+    here: Here,
+    *,
+    transfers: Transfers,
+    cancelled: threading.Event | None = None,
+) -> list[Stored]:
+    """Bring offered variants into the store; what is there already is left as it is.
+
+    Raises:
+        HubError, StoreError: as ``store.fetch`` tells. Ctrl-C keeps what has come.
+    """
+    return store.fetch(
+        here.store,
+        variants,
+        here.fetcher,
+        transfers=transfers,
+        parallel=here.settings.parallel,
+        find_elsewhere=here.elsewhere,
+        cancelled=cancelled,
+    )

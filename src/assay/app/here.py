@@ -1,0 +1,139 @@
+"""What is here and what can be asked: the settings, the store, the catalog, the hub; opened once for a command.
+
+In: flags, the environment, the working folder. Out: a ``Here`` that the app's functions pass on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from assay import catalog as catalogs
+from assay import hub as hubs
+from assay import store as stores
+from assay.errors import BadRegistry
+from assay.settings import PROJECT_FILE, Settings, hub_token, resolve
+from assay.types import Digests, File, RemoteFile, Variant
+
+OBSERVED = "observed.jsonl"
+REGISTRY = "models.json"
+
+
+@dataclass(frozen=True)
+class Here:
+    """One installation, as one command sees it. ``token`` is the hub's; it is shown nowhere."""
+
+    settings: Settings
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Here({self.settings.home})"
+
+    @cached_property
+    def store(self) -> stores.Store:
+        """The models that were fetched, imported or compiled."""
+        return stores.Store(self.settings.models_home)
+
+    @cached_property
+    def observed(self) -> stores.Observations:
+        """What loads really took."""
+        return stores.Observations(self.settings.models_home / OBSERVED)
+
+    @property
+    def hashes(self) -> Path:
+        """The file that remembers hashes of people's own model files."""
+        return self.settings.models_home / "hashes.json"
+
+    @cached_property
+    def registry(self) -> catalogs.Registry | None:
+        """The registry that was asked for by name; None where none was.
+
+        Raises:
+            BadRegistry: it cannot be read.
+        """
+        return catalogs.read_registry(self.settings.registry) if self.settings.registry is not None else None
+
+    @cached_property
+    def catalog(self) -> catalogs.Catalog:
+        """Every model that can be named."""
+        registries, _ = self._lists
+        return catalogs.Catalog(
+            registries=registries,
+            stored=tuple(structs.replace(one, variant=self.store.placed(one)) for one in self.store.list()),
+            bundled=catalogs.bundled_variants(),
+            curated=catalogs.curated(),
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the lists is not used, and why; of the one that was asked for by name, only what in it is not."""
+        registries, unread = self._lists
+        said = [f"{one.path}: {warning}" for one in registries for warning in one.warnings]
+        return (*unread, *said)
+
+    @cached_property
+    def _lists(self) -> tuple[tuple[catalogs.Registry, ...], tuple[str, ...]]:
+        """The registries in their order, and what is wrong with those that cannot be read and were not asked for."""
+        found, unread = [self.registry] if self.registry else [], []
+        for path in _own_lists(self.settings.home, self.settings.registry):
+            try:
+                found.append(catalogs.read_registry(path))
+            except BadRegistry as error:
+                unread.append(f"{error.message}: {error.why}")
+        return tuple(found), tuple(unread)
+
+    @cached_property
+    def hub(self) -> hubs.Hub:
+        """The model hub. A hub that a project's file names is asked, but not told who you are."""
+        settings = self.settings
+        named_by = dict(settings.sources).get("hub", "")
+        return hubs.Hub(
+            endpoint=settings.hub,
+            token=None if Path(named_by).name == PROJECT_FILE else self.token,
+            offline=settings.offline,
+            stall_s=settings.stall_s,
+        )
+
+    def fetcher(
+        self,
+        source: RemoteFile,
+        part: Path,
+        tell: Callable[[int, int | None], None],
+        note: Callable[[str], None],
+        cancelled: threading.Event,
+        /,
+    ) -> Digests:
+        """One file from the hub, as the store wants it fetched."""
+        return self.hub.fetch(source, part, tell, note, cancelled)
+
+    @cached_property
+    def elsewhere(self) -> Callable[[File], Path | None]:
+        """Looks for a file in the caches of other programs, and in the folders that the settings name."""
+        return stores.elsewhere(stores.places(os.environ, Path.home()), self.settings.look_in)
+
+    def hold(self, variant: Variant) -> contextlib.AbstractContextManager[None]:
+        """Mark a variant of the store as used; nothing for one that lies elsewhere."""
+        stored = self.store.find(variant.id)
+        if stored is None or variant.path is None or self.store.placed(stored).path != variant.path:
+            return contextlib.nullcontext()
+        return self.store.hold(variant.id)
+
+
+def open_here(flags: Mapping[str, Any], *, token: str | None = None) -> Here:
+    """The installation by ``flags`` (fields of ``Settings``; None: not given), the environment and the files around."""
+    return Here(resolve(flags, os.environ, Path.cwd()), token or hub_token(os.environ))
+
+
+def _own_lists(home: Path, named: Path | None) -> list[Path]:
+    """The project's list and the user's, where they are there and not the one that was named."""
+    own = [Path.cwd() / REGISTRY, home / REGISTRY]
+    known = named.absolute() if named is not None else None
+    return [path for path in own if path.is_file() and path.absolute() != known]

@@ -1,0 +1,174 @@
+"""How much memory variants will take on this machine: headers are read once, and what was observed comes first.
+
+In: variants, here or offered, a context length and a number of requests at once. Out: estimates and a budget.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct, structs
+
+from assay import catalog, engines, machine
+from assay.app.here import Here
+from assay.errors import AssayError
+from assay.formats import FileReader, Reader
+from assay.types import Estimate, File, Format, Variant
+
+Family = tuple[str, str | None, Format]
+"""Repository, revision and format: variants of one such have one shape."""
+SHAPES = "shapes.json"
+"""File beside the models: what headers told, by the digest of the variant."""
+
+
+class Measured(Struct, frozen=True):
+    """What the headers of a variant tell; ``weights`` are bytes."""
+
+    shape: catalog.Shape | None
+    weights: int
+
+
+class Sizing:
+    """Estimates for one context length (tokens of one request) and number of requests at once."""
+
+    def __init__(self, here: Here, context_length: int | None = None, slots: int | None = None) -> None:
+        self._here = here
+        self._context = context_length or here.settings.context_length
+        self._slots = slots or 1
+        self._fresh: dict[str, Measured] = {}
+        self._versions: dict[str, str | None] = {}
+        self._shapes: dict[Family, Measured] = {}
+
+    @cached_property
+    def budget(self) -> int | None:
+        """Bytes that models may take at this moment."""
+        return machine.memory_budget()
+
+    @cached_property
+    def engines(self) -> Mapping[Format, tuple[str, ...]]:
+        """Engines that can run here, by the format that they read."""
+        return engines_here()
+
+    def estimate(self, variant: Variant) -> Estimate | None:
+        """The estimate for a variant whose headers lie here or were read before; None where nothing is known of it."""
+        measured = self._known(variant) or (self._read(variant) if _lies_here(variant) else None)
+        return self._estimated(variant, measured) if measured else None
+
+    def estimates(self, variants: Iterable[Variant]) -> dict[str, Estimate]:
+        """Estimates by id, of offered variants too: of each repository and format one header is asked of the hub.
+
+        The shape is the same for all of them; the bytes of the others' weights are those of their files, which hold
+        little else. ``exact`` reads the one that is chosen.
+        """
+        found: dict[str, Estimate] = {}
+        for variant in sorted(variants, key=lambda one: one.disk or 0):
+            if (known := self.estimate(variant)) is not None:
+                found[variant.id] = known
+                continue
+            if variant.disk is None or not variant.source.startswith("hf:") or variant.format == "safetensors":
+                continue
+            family = _family(variant)
+            if family not in self._shapes:
+                self._shapes[family] = self._read(variant) or Measured(None, 0)
+            found[variant.id] = self._estimated(variant, Measured(self._shapes[family].shape, variant.disk))
+        return found
+
+    def told(self, variant: Variant) -> Variant:
+        """The variant with what its header tells and nobody else did: parameters and context length."""
+        measured = self._known(variant) or self._shapes.get(_family(variant))
+        shape = measured.shape if measured else None
+        if shape is None:
+            return variant
+        return structs.replace(
+            variant,
+            parameters=variant.parameters or shape.parameters,
+            context_length=variant.context_length or shape.context_length,
+        )
+
+    def exact(self, variant: Variant) -> Estimate | None:
+        """The estimate by the variant's own headers, which are asked of the hub where they are not here."""
+        measured = self._known(variant) or self._read(variant)
+        return self._estimated(variant, measured) if measured else None
+
+    def close(self) -> None:
+        """Keep what was read for the next time; a file that cannot be written costs time, and nothing else."""
+        if not self._fresh:
+            return
+        path = self._here.settings.models_home / SHAPES
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+            with os.fdopen(handle, "wb") as file:
+                file.write(msgspec.json.encode({**self._kept, **self._fresh}))
+            Path(name).replace(path)
+        except OSError:
+            return
+
+    @cached_property
+    def _kept(self) -> dict[str, Measured]:
+        try:
+            return msgspec.json.decode(
+                (self._here.settings.models_home / SHAPES).read_bytes(), type=dict[str, Measured]
+            )
+        except (OSError, msgspec.MsgspecError):
+            return {}
+
+    def _known(self, variant: Variant) -> Measured | None:
+        return self._fresh.get(variant.digest) or self._kept.get(variant.digest)
+
+    def _read(self, variant: Variant) -> Measured | None:
+        """From the headers; None where they cannot be read, which a download or a start will tell of."""
+        try:
+            measured = Measured(*catalog.measure_of(variant, self._opened))
+        except AssayError:
+            return None
+        self._fresh[variant.digest] = measured
+        return measured
+
+    def _opened(self, variant: Variant, file: File) -> Reader:
+        folder = catalog.folder_of(variant)
+        if folder is not None:
+            return FileReader(folder / file.path)
+        repo = variant.source.removeprefix("hf:")
+        path = f"{variant.folder}/{file.path}" if variant.folder else file.path
+        return self._here.hub.reader(repo, variant.revision or "main", path, file.size)
+
+    def _estimated(self, variant: Variant, measured: Measured) -> Estimate:
+        reading = self.engines.get(variant.format, ())
+        engine = variant.engine or (reading[0] if reading else "llamacpp")
+        formula = catalog.estimate(
+            measured.shape, measured.weights, engine=engine, context_length=self._context, slots=self._slots
+        )
+        version = self._version(engine)
+        seen = self._here.observed.find(engine, version, variant.digest, formula.context_length, self._slots)
+        return structs.replace(formula, observed=seen.peak) if seen else formula
+
+    def _version(self, engine: str) -> str | None:
+        if engine not in self._versions:
+            known = engine in engines.names()
+            self._versions[engine] = engines.load(engine).available().version if known else None
+        return self._versions[engine]
+
+
+def engines_here() -> Mapping[Format, tuple[str, ...]]:
+    """Engines that can run here, by the format that they read; the preferred format first."""
+    found: dict[Format, list[str]] = {}
+    for name in engines.names():
+        engine = engines.load(name)
+        if engine.available().ok:
+            for form in engine.formats:
+                found.setdefault(form, []).append(name)
+    return {form: tuple(names) for form, names in found.items()}
+
+
+def _family(variant: Variant) -> Family:
+    return variant.source, variant.revision, variant.format
+
+
+def _lies_here(variant: Variant) -> bool:
+    return variant.path is not None and variant.format in {"gguf", "onnx", "safetensors"}

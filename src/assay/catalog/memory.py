@@ -1,0 +1,190 @@
+"""How much memory an engine will take for a model, and whether that fits.
+
+Formulas: weights are the exact bytes of the tensors; the cache is that of the model's own head counts and lengths at
+the context of every slot; the buffers are those of llama.cpp's graph (fitted to the sizes that it reports) and of ONNX
+Runtime's arenas; bases were measured on Linux x86-64. ``benchmarks/memory.py`` holds them to 15 % or 150 MB.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Literal, NamedTuple
+
+from assay.amounts import format_amount
+from assay.catalog.shape import Shape
+from assay.types import Estimate
+
+DEFAULT_CONTEXT = 4096
+"""What the engines take where nothing else is asked and the model has as many."""
+MB = 1_000_000
+BATCH = 512
+"""Prompt tokens that llama.cpp reads at once."""
+CELLS = 256
+"""llama.cpp rounds a cache up to so many tokens."""
+F16, F32 = 2, 4
+LLAMACPP_BASE, GENAI_BASE = 55 * MB, 70 * MB
+"""The worker process with the engine's library, before any model."""
+LLAMACPP_TOKEN, GENAI_TOKEN = 430, 550
+"""Of each token of the vocabulary, with its merge, in the tokenizer's tables."""
+PART = 256
+"""Prompt tokens that the ONNX Runtime GenAI worker reads at once when one prompt is alone."""
+TOGETHER = 512
+"""Of each slot, when prompts come together and are read all at once: what is likely; at worst it is the context."""
+WIDENED = 4
+"""A layer's feed-forward width over its embedding's, where a configuration does not tell it."""
+REPACKED = frozenset({"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"})
+"""Types of which llama.cpp keeps a second copy in another order beside the mapped file; seen with AVX2."""
+REPACKED_ARM = REPACKED | {"Q2_K", "Q5_K", "Q6_K", "Q8_0"}
+"""The same on ARM, by its source; not measured."""
+UNKNOWN_SHARE = 4
+"""A shape that is not known at all widens the range by one part in so many of the weights."""
+TIGHT = 0.9
+"""More than this part of the budget leaves too little for whatever else the machine does."""
+
+
+class FitVerdict(NamedTuple):
+    """``fits`` is None where nobody can say; ``reason`` is for people."""
+
+    fits: Literal["fits", "tight", "no"] | None
+    reason: str
+
+
+class _Parts(NamedTuple):
+    copies: int
+    """Bytes of weights that the engine holds beside those of the files; less than none where it does not load all."""
+    cache: int
+    buffers: int
+    base: int
+
+
+def estimate(
+    shape: Shape | None,
+    weights: int,
+    *,
+    engine: str,
+    context_length: int | None = None,
+    slots: int = 1,
+    observed: int | None = None,
+) -> Estimate:
+    """Bytes that ``engine`` will take at its peak, with every slot filled up to the context.
+
+    ``weights`` are the exact bytes of the tensors, ``context_length`` is per slot (None: the engine's choice).
+    ``observed`` is the peak of an earlier load of the same, and goes into the estimate as it is.
+    """
+    longest = shape.context_length if shape else None
+    context = context_length or min(DEFAULT_CONTEXT, longest or DEFAULT_CONTEXT)
+    unknown = [*(shape.unknown if shape else ("the model's shape",))]
+    worst = 0
+    if shape is None:
+        parts = _Parts(0, 0, 0, LLAMACPP_BASE)
+    elif engine == "onnxruntime_genai":
+        parts = _genai(shape, weights, context, slots)
+        worst = _genai_worst(shape, context, slots)
+        unknown += [] if shape.repackable else ["how the weights are packed"]
+    else:
+        parts = _llamacpp(shape, context, slots)
+        if engine != "llamacpp":
+            unknown.append(f"how {engine} takes memory")
+    likely = weights + sum(parts)
+    low = weights + min(parts.copies, 0) + parts.cache + (parts.buffers + parts.base) // 2
+    return Estimate(
+        low=min(low, likely),
+        likely=likely,
+        high=likely + likely // 10 + worst + len(unknown) * (weights // UNKNOWN_SHARE),
+        weights=weights + parts.copies,
+        cache=parts.cache,
+        buffers=parts.buffers,
+        base=parts.base,
+        engine=engine,
+        context_length=context,
+        slots=slots,
+        observed=observed,
+        unknown=tuple(unknown),
+    )
+
+
+def verdict(estimate: Estimate, budget: int | None) -> FitVerdict:
+    """Whether the estimate fits ``budget`` bytes of free memory.
+
+    What was observed decides where it is known. Else it fits where even the upper end of the range does and what is
+    likely leaves a tenth free, and does not fit where what is likely does not; between them it is tight.
+    """
+    if budget is None:
+        return FitVerdict(None, f"about {format_amount(estimate.best)} needed; this machine does not tell what is free")
+    free = f"{format_amount(budget)} free"
+    if estimate.observed is not None:
+        taken = f"took {format_amount(estimate.observed)} before, {free}"
+        return FitVerdict(_judged(estimate.observed, estimate.observed, budget), taken)
+    fits = _judged(estimate.likely, estimate.high, budget)
+    worst = f" ({format_amount(estimate.high)} at worst)" if estimate.likely <= budget < estimate.high else ""
+    asked = f"{estimate.context_length} tokens" + (f" in each of {estimate.slots} slots" if estimate.slots > 1 else "")
+    return FitVerdict(fits, f"about {format_amount(estimate.likely)} needed{worst} with {asked}, {free}")
+
+
+def _judged(likely: int, high: int, budget: int) -> Literal["fits", "tight", "no"]:
+    if likely > budget:
+        return "no"
+    return "fits" if high <= budget and likely <= TIGHT * budget else "tight"
+
+
+def _llamacpp(shape: Shape, context: int, slots: int) -> _Parts:
+    """llama.cpp on CPUs: file mapped, f16 cache for every slot whether used or not, flash attention.
+
+    The graph's buffer holds, for each token of a batch, three feed-forward and five embedding widths in f32, and one
+    row of the attention mask in f16 for the cache with all and for that with some tokens; as llama.cpp reports it.
+    """
+    repacked = REPACKED_ARM if platform.machine().lower() in {"arm64", "aarch64"} else REPACKED
+    cells = set(shape.cells(_padded(context), ahead=BATCH, pad=CELLS))
+    logits = slots * (shape.vocabulary or 0) * F32
+    graph = BATCH * F32 * (3 * (shape.feed_forward or 0) + 5 * (shape.embedding or 0)) + BATCH * F16 * sum(cells)
+    return _Parts(
+        copies=sum(size for kind, size in shape.repackable.items() if kind in repacked),
+        cache=slots * shape.cache(_padded(context), key_bytes=F16, value_bytes=F16, ahead=BATCH, pad=CELLS),
+        buffers=graph + 2 * logits,
+        base=LLAMACPP_BASE + LLAMACPP_TOKEN * (shape.vocabulary or 0),
+    )
+
+
+def _genai(shape: Shape, weights: int, context: int, slots: int) -> _Parts:
+    """ONNX Runtime GenAI on CPUs: f32 cache for prompt and answer of each request.
+
+    For each prompt token that is read at once it holds scores over the vocabulary, over the context for every head, and
+    the layer's own widths, all in f32. Alone, a prompt is read in parts; together, whole.
+    """
+    short = min(TOGETHER, context)
+    alone, together = min(PART, context) * _scores(shape, context), slots * short * _scores(shape, short)
+    return _Parts(
+        copies=_packed(shape, weights) - weights,
+        cache=slots * shape.cache(context, key_bytes=F32, value_bytes=F32),
+        buffers=alone if slots == 1 else max(alone, together),
+        base=GENAI_BASE + GENAI_TOKEN * (shape.vocabulary or 0),
+    )
+
+
+def _genai_worst(shape: Shape, context: int, slots: int) -> int:
+    """Bytes for the scores of prompts as long as the context that come together."""
+    return slots * context * _scores(shape, context) if slots > 1 else 0
+
+
+def _scores(shape: Shape, context: int) -> int:
+    width = shape.embedding or 0
+    layer = 3 * (shape.feed_forward or WIDENED * width) + 5 * width
+    return F32 * ((shape.vocabulary or 0) + (shape.heads or 0) * context + layer)
+
+
+def _packed(shape: Shape, weights: int) -> int:
+    """Bytes of weights that ONNX Runtime holds: packed anew in memory, or mapped and touched row by row.
+
+    Of int4 in blocks of 32 a fifth are scales, of which packing makes three; of int8 a ninth, of which it makes two. A
+    table of embeddings is mapped: in int4 it is a fifth of all, in int8 one of f32 of which half is touched.
+    """
+    if "int4" in shape.repackable:
+        return weights * 157 // 100
+    if "int8" in shape.repackable:
+        table = min(weights, F32 * (shape.vocabulary or 0) * (shape.embedding or 0))
+        return (weights - table) * 10 // 9 + table // 2
+    return weights
+
+
+def _padded(context: int) -> int:
+    return -(-context // CELLS) * CELLS

@@ -1,0 +1,82 @@
+"""The exact weights and the shape of a variant, from the headers of its files: here, or not yet downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import structs
+
+from assay.catalog.shape import Shape
+from assay.catalog.shape_config import shape_of_config, shape_of_genai
+from assay.catalog.shape_gguf import shape_of_gguf
+from assay.formats import Reader, read_gguf_header, read_json_object, read_safetensors_header
+from assay.types import File, Variant
+
+Open = Callable[[Variant, File], Reader]
+"""Opens one file of a variant: a ``FileReader``, or one that asks for byte ranges."""
+PROJECTOR = "mmproj"
+PACKED = frozenset({"int4", "int8", "f32"})
+"""Quantisations of ONNX weights of which it was seen how much of them ONNX Runtime holds."""
+
+
+def measure_of(variant: Variant, open_: Open) -> tuple[Shape | None, int]:
+    """Shape and bytes of the weights of ``variant``; of its files only headers and configurations are read.
+
+    The shape is None where the files tell none; where no file is known, weights are 0.
+
+    Raises:
+        BadInput: a file is broken; besides, whatever ``open_`` and its readers raise.
+    """
+    if variant.format == "gguf":
+        return _gguf(variant, open_)
+    if variant.format == "safetensors":
+        return _safetensors(variant, open_)
+    if variant.format == "onnx":
+        return _onnx(variant, open_)
+    return None, variant.disk or 0
+
+
+def _gguf(variant: Variant, open_: Open) -> tuple[Shape | None, int]:
+    parts = _ending(variant, ".gguf")
+    parts = [file for file in parts if PROJECTOR not in file.path.lower()] or parts
+    if not parts:
+        return None, 0
+    headers = [read_gguf_header(open_(variant, file)) for file in parts]
+    weights = 0
+    for file, header in zip(parts, headers, strict=True):
+        weights += (file.size or 0) if header.weights is None else header.weights
+    described = max(headers, key=lambda header: len(header.metadata))
+    others = [header for header in headers if header is not described]
+    return shape_of_gguf(described, others), weights
+
+
+def _safetensors(variant: Variant, open_: Open) -> tuple[Shape | None, int]:
+    headers = [read_safetensors_header(open_(variant, file)) for file in _ending(variant, ".safetensors")]
+    weights = sum(header.weights for header in headers)
+    config = _named(variant, "config.json")
+    shape = shape_of_config(read_json_object(open_(variant, config))) if config else None
+    return shape, weights
+
+
+def _onnx(variant: Variant, open_: Open) -> tuple[Shape | None, int]:
+    """A graph's own bytes are few, and its external data is nothing but weights."""
+    weights = sum(file.size or 0 for file in variant.files if _is_onnx(file.path))
+    config = _named(variant, "genai_config.json")
+    shape = shape_of_genai(read_json_object(open_(variant, config))) if config else None
+    if shape is not None and variant.quantisation in PACKED:
+        shape = structs.replace(shape, repackable={variant.quantisation: weights})
+    return shape, weights
+
+
+def _is_onnx(path: str) -> bool:
+    return ".onnx" in path.rpartition("/")[2]
+
+
+def _ending(variant: Variant, ending: str) -> list[File]:
+    return sorted((file for file in variant.files if file.path.lower().endswith(ending)), key=lambda file: file.path)
+
+
+def _named(variant: Variant, name: str) -> File | None:
+    """The file of that name nearest to the variant's top."""
+    found = [file for file in variant.files if file.path.rpartition("/")[2] == name]
+    return min(found, key=lambda file: file.path.count("/"), default=None)

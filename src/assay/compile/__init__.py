@@ -1,0 +1,22 @@
+"""Your own checkpoint -> a runnable variant, with proof of what it lost.
+
+In: a folder with safetensors weights, a format, precisions; what disk and memory are free. Out: a plan, then products
+(each a ``Variant`` with its files hashed), then a ``Proof`` for each. Light to import: the work runs in processes.
+"""
+
+from __future__ import annotations
+
+from assay.compile.build import Product, build
+from assay.compile.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint
+from assay.compile.plan import Plan, Planned, plan
+
+__all__ = [
+    "Checkpoint",
+    "Plan",
+    "Planned",
+    "Product",
+    "build",
+    "checkpoint_digest",
+    "plan",
+    "read_checkpoint",
+]

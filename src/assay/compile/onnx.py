@@ -1,0 +1,94 @@
+"""ONNX Runtime GenAI folders, by that package's own model builder. Runs inside the worker: it takes torch along."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from assay.compile.checkpoint import Checkpoint
+from assay.compile.rope import refuse_rope, rope_of
+
+LAYER = re.compile(r"^Reading layer (\d+)$")
+BUILDER = "onnxruntime_genai.models.builder"
+OFFLINE = {
+    "ORT_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+"""Environment of the worker: what it reads lies in the checkpoint's folder, and nothing is sent anywhere."""
+OPTIONS = ("windowed_kv_cache=false",)
+"""A bounded cache for layers with a sliding window cannot run a context that is shorter than the window."""
+
+BLOCK = 32
+"""Weights that share a scale."""
+GRAPH = 2_000_000
+HALF_HEAD = 128
+"""Upper bounds for the graph itself, and for half the width of a head."""
+ROPES = {"llama": ("llama3",), "qwen2": ("linear", "yarn"), "qwen3": ("linear", "yarn"), "phi3": ("longrope",)}
+"""Of Llama's kinds of rotary scaling, the builder reads one and passes over the others without a word."""
+
+
+def build_onnx(checkpoint: Path, family: str, quantisation: str, out: Path, cache: Path) -> None:
+    """Write the folder ``out``. The builder prints what it does, which ``progress_of`` reads."""
+    builder: Any = _builder()
+    options = builder.parse_extra_options("", str(checkpoint), str(out), quantisation, "cpu", str(cache), list(OPTIONS))
+    if family == "gemma3":
+        _flatten_rope(options["hf_details"]["hf_config"])
+    builder.create_model("", str(checkpoint), str(out), quantisation, "cpu", str(cache), **options)
+
+
+def progress_of(layers: int) -> Callable[[str], tuple[int, int, str] | None]:
+    """A reader of the builder's lines: done, total and what it does now, where a line tells."""
+    total = layers + 4
+    steps = {"Reading final norm": layers + 1, "Reading LM head": layers + 2, "Saving ONNX model": layers + 3}
+
+    def read(line: str) -> tuple[int, int, str] | None:
+        layer = LAYER.match(line.strip())
+        if layer:
+            return int(layer[1]) + 1, total, f"layer {int(layer[1]) + 1} of {layers}"
+        for start, done in steps.items():
+            if line.startswith(start):
+                return done, total, "writing" if start.startswith("Saving") else "last layers"
+        return (total, total, "settings") if line.startswith("Saving GenAI config") else None
+
+    return read
+
+
+def _builder() -> Any:
+    os.environ.update(OFFLINE)
+    import importlib
+
+    return importlib.import_module(BUILDER)
+
+
+def _flatten_rope(config: Any) -> None:
+    """The builder reads one set of rotary parameters, and the local layers' base from a name of its own."""
+    ropes = config.rope_parameters
+    config.rope_parameters = dict(ropes["full_attention"])
+    config.rope_theta = ropes["full_attention"]["rope_theta"]
+    config.rope_local_base_freq = ropes["sliding_attention"]["rope_theta"]
+
+
+def onnx_size(checkpoint: Checkpoint, quantisation: str) -> int:
+    """Bytes of the folder. The embedding and the output layer are both written, also where the model ties them.
+
+    Quantised matrices take their bits and an f32 scale for each block of 32; the embedding stays in f32.
+    """
+    embedding = checkpoint.weights["model.embed_tokens.weight"].elements
+    matrices = sum(w.elements for name, w in checkpoint.weights.items() if len(w.shape) > 1) - embedding
+    matrices += embedding if checkpoint.tied else 0
+    a_weight = {"fp32": 4.0, "int8": 1.0 + 4 / BLOCK, "int4": 0.5 + 4 / BLOCK}[quantisation]
+    beside = sum(file.size or 0 for file in checkpoint.files if file.path.endswith(".json"))
+    rotary = 4 * 2 * (checkpoint.context_length or 0) * HALF_HEAD * (2 if checkpoint.family == "gemma3" else 1)
+    return round(4 * embedding + a_weight * matrices + rotary + beside + GRAPH)
+
+
+def refuse_for_onnx(checkpoint: Checkpoint) -> None:
+    """Raises:
+    BadInput: the model builder would make another model of this one.
+    """
+    refuse_rope(rope_of(checkpoint.family, checkpoint.config), checkpoint.family, ROPES, "onnx")

@@ -1,0 +1,126 @@
+"""What a compile will make, and whether disk and memory suffice: decided before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from assay.amounts import format_amount
+from assay.compile.checkpoint import Checkpoint
+from assay.compile.extra import require
+from assay.compile.family import Target, refuse_unknown
+from assay.compile.gguf_file import describe, elements_of_largest
+from assay.compile.gguf_names import named_tensors
+from assay.compile.gguf_types import K_QUANTS
+from assay.compile.onnx import onnx_size, refuse_for_onnx
+from assay.compile.precision import quantisations
+from assay.compile.quantiser import ggml
+from assay.errors import BadInput, NoRoom
+
+ONNX_BASE, ONNX_PER_WEIGHT_BYTE, ONNX_PER_PRODUCT_BYTE = 900_000_000, 1.0, 2.0
+GGUF_BASE, GGUF_PER_ELEMENT = 200_000_000, 24
+"""Peak memory in bytes: a base, and what it grows by. Measured with ``benchmarks/families.py``; see there."""
+
+
+class Planned(Struct, frozen=True, kw_only=True):
+    """One product to be made. ``id`` is the variant's (``alias:q8_0``); figures are bytes.
+
+    ``size`` is what its files will take, ``temporary`` what the work needs besides until it is done, ``memory`` the
+    peak of the process that makes it.
+    """
+
+    id: str
+    quantisation: str
+    size: int
+    temporary: int
+    memory: int
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What will be made of ``checkpoint``, in this order, one after the other."""
+
+    checkpoint: Checkpoint
+    to: Target
+    products: tuple[Planned, ...]
+    notes: tuple[str, ...] = ()
+    """What a person should know before: what the format cannot hold of this model."""
+
+
+def plan(
+    checkpoint: Checkpoint, to: Target, precisions: Sequence[str], *, free_disk: int | None, free_memory: int | None
+) -> Plan:
+    """Decide what to make; nothing is written. A figure of None is not checked.
+
+    Raises:
+        BadInput: this family, tokenizer or precision cannot be compiled to this format.
+        MissingExtra: a package of the extra ``compile`` is missing.
+        NoRoom: disk or memory do not suffice.
+    """
+    refuse_unknown(checkpoint.family, to)
+    wanted = quantisations(to, precisions)
+    require(to)
+    named_tensors(checkpoint)
+    if to == "gguf":
+        products, notes = _gguf(checkpoint, wanted)
+    else:
+        refuse_for_onnx(checkpoint)
+        products, notes = tuple(_onnx(checkpoint, quantisation) for quantisation in wanted), ()
+    _refuse_without_room(products, free_disk, free_memory)
+    return Plan(checkpoint=checkpoint, to=to, products=products, notes=notes)
+
+
+def _gguf(checkpoint: Checkpoint, wanted: Sequence[str]) -> tuple[tuple[Planned, ...], tuple[str, ...]]:
+    blocked = [quantisation for quantisation in wanted if quantisation in K_QUANTS]
+    if blocked and ggml() is None:
+        raise BadInput(
+            f"{blocked[0]} needs llama.cpp's quantiser, which is not here",
+            why="the installed xllamacpp is missing, or its library does not offer it on this system",
+            remedy="pip install -U xllamacpp; or ask for q8_0, q5_0 or q4_0, which need no such library",
+        )
+    notes: tuple[str, ...] = ()
+    products = []
+    for quantisation in wanted:
+        described = describe(checkpoint, quantisation)
+        notes += tuple(note for note in described.notes if note not in notes)
+        products.append(
+            Planned(
+                id=f"{checkpoint.name}:{quantisation}",
+                quantisation=quantisation,
+                size=described.bytes,
+                temporary=0,
+                memory=GGUF_BASE + GGUF_PER_ELEMENT * elements_of_largest(checkpoint),
+            )
+        )
+    return tuple(products), notes
+
+
+def _onnx(checkpoint: Checkpoint, quantisation: str) -> Planned:
+    size = onnx_size(checkpoint, quantisation)
+    return Planned(
+        id=f"{checkpoint.name}:onnx-{quantisation}",
+        quantisation=quantisation,
+        size=size,
+        temporary=0,
+        memory=ONNX_BASE + round(ONNX_PER_WEIGHT_BYTE * checkpoint.weight_bytes + ONNX_PER_PRODUCT_BYTE * size),
+    )
+
+
+def _refuse_without_room(products: Sequence[Planned], free_disk: int | None, free_memory: int | None) -> None:
+    disk = sum(product.size for product in products) + max(product.temporary for product in products)
+    if free_disk is not None and disk > free_disk:
+        raise NoRoom(
+            f"too little disk: {format_amount(disk)} are needed, {format_amount(free_disk)} are free",
+            why=", ".join(f"{product.id} takes about {format_amount(product.size)}" for product in products),
+            remedy="assay cache prune, or ask for fewer precisions",
+        )
+    largest = max(products, key=lambda product: product.memory)
+    if free_memory is not None and largest.memory > free_memory:
+        raise NoRoom(
+            f"too little memory: {largest.id} needs about {format_amount(largest.memory)} while it is made, "
+            f"{format_amount(free_memory)} are available",
+            why="the whole model is in memory while its graph is built" if "onnx" in largest.id else None,
+            remedy="end other programs, or compile to gguf, which needs little memory"
+            if "onnx" in largest.id
+            else "end other programs",
+        )
