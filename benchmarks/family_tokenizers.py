@@ -117,7 +117,7 @@ def _byte_level(style: Style, vocab: int) -> Any:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     backend = Tokenizer(models.BPE())
-    split = pre_tokenizers.Split(Regex(style.pieces), behavior="isolated")
+    split = pre_tokenizers.Split(Regex(style.pieces or ""), behavior="isolated")
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )

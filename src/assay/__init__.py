@@ -13,11 +13,45 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from assay.app import Run, bench, choose, compare, doctor, load, quickstart, resume, selftest
+    from assay.app import (
+        Run,
+        bench,
+        choose,
+        compare,
+        compile_model,
+        discover,
+        doctor,
+        download,
+        import_models,
+        list_models,
+        load,
+        model_info,
+        quickstart,
+        resume,
+        run_model,
+        selftest,
+    )
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "bench", "choose", "compare", "doctor", "load", "quickstart", "resume", "selftest"]
+__all__ = [
+    "Run",
+    "bench",
+    "choose",
+    "compare",
+    "compile_model",
+    "discover",
+    "doctor",
+    "download",
+    "import_models",
+    "list_models",
+    "load",
+    "model_info",
+    "quickstart",
+    "resume",
+    "run_model",
+    "selftest",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -341,6 +342,20 @@ def test_what_is_no_offer_of_a_hub_is_refused(store: Store, told: Told, change: 
     with pytest.raises(DownloadFailed):
         fetch(store, [structs.replace(offer("m:q4", FILES), **change)], Shelf(m=FILES), transfers=told)
     assert not store.folder.exists()
+
+
+def test_what_another_process_placed_meanwhile_is_taken_as_it_is(store: Store) -> None:
+    lock = contextlib.ExitStack()
+    lock.enter_context(store.lock("m:q4"))
+    placed = []
+
+    class Placing(Told):
+        def note(self, text: str, /) -> None:
+            placed.append(keep(store, "m:q4", FILES))
+            lock.close()
+
+    assert fetch(store, [offer("m:q4", FILES)], Shelf(m=FILES), transfers=Placing()) == placed
+    assert store.list() == placed
 
 
 class TestStopping:

@@ -36,6 +36,11 @@ def test_two_ids_share_a_slug_only_where_case_is_all_that_differs(a: str, b: str
     assert (slug(a) == slug(b)) == (a.casefold() == b.casefold())
 
 
+def test_ids_that_look_alike_have_slugs_of_their_own() -> None:
+    ids = ["a:b", "a--b", "a-:b", "a:-b", "a---b", "a:--b", "a b", "a-b", "a/b", "a.:b", "a.b", "a:", "a", ":a", "a::b"]
+    assert len({slug(name) for name in ids}) == len(ids)
+
+
 @given(IDS)
 def test_case_does_not_count(name: str) -> None:
     assert slug(name) == slug(name.casefold())

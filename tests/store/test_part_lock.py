@@ -31,6 +31,30 @@ for _ in range(40):
 """
 
 
+OVERTAKEN = """
+import fcntl, os, sys
+from pathlib import Path
+from assay.store.part_lock import locked
+
+path, taken = Path(sys.argv[1]), []
+
+def overtake(event, arguments):
+    if event == "fcntl.flock" and not taken:
+        taken.append(None)
+        path.unlink()
+        taken.append(os.open(path, os.O_RDWR | os.O_CREAT))
+        fcntl.flock(taken[1], fcntl.LOCK_EX)
+
+def waits(pid):
+    print("waited")
+    os.close(taken[1])
+
+sys.addaudithook(overtake)
+with locked(path, waits):
+    print("held")
+"""
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "locks" / "key.lock"
@@ -88,6 +112,13 @@ def test_nothing_is_left_and_nobody_gets_in_between(path: Path, tmp_path: Path) 
     assert [process.wait(120) for process in processes] == [0, 0, 0]
     assert count.read_text() == "120"
     assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere an open file cannot be taken away")
+def test_a_lock_file_that_was_taken_away_does_not_count(path: Path) -> None:
+    """Between the opening and the locking, its holder lets go and another process takes a new one of that name."""
+    done = subprocess.run([sys.executable, "-c", OVERTAKEN, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["waited", "held"]
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,23 @@ def test_a_record_of_another_name_is_refused(path: Path) -> None:
 def test_no_record_is_no_damage(path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_record(path)
+
+
+def test_who_reads_meanwhile_sees_the_old_record_or_the_new_one(path: Path) -> None:
+    states = [structs.replace(STORED, used=None), structs.replace(STORED, used="2026-11-22T08:00:00Z" * 500)]
+    write_record(path, states[0])
+    ended = threading.Event()
+
+    def write() -> None:
+        for turn in range(100):
+            write_record(path, states[turn % 2])
+        ended.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not ended.is_set():
+        assert read_record(path) in states
+    writer.join()
 
 
 LIMITED = """

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from assay.catalog.curated import CuratedEntry
 from assay.catalog.hub_name import HubName
 from assay.catalog.left_out import LeftOut
-from assay.catalog.offers import PICKLE, Offers, alias_of, chosen, offers
+from assay.catalog.offers import Offers, alias_of, chosen, offers
 from assay.catalog.registry_entry import Entry, as_entry_says
 from assay.errors import UnknownModel
 from assay.types import Format, Repo, Variant
@@ -99,9 +99,8 @@ def _none(found: Offers, asked: list[str], there: list[str]) -> UnknownModel:
             why=f"there is {', '.join(dict.fromkeys(there))}",
             remedy=f"name one of these after the colon, as in {there[0]}",
         )
-    pickles = any(out.why == PICKLE for out in found.left_out)
     return UnknownModel(
         f"{' and '.join(asked) or 'nothing'} has no model that can be run or compiled here",
         why=found.why_none or "it has no weights",
-        remedy=None if pickles else "look for a repository of the same model in GGUF, ONNX or safetensors",
+        remedy="look for a repository of the same model in GGUF, ONNX or safetensors",
     )

@@ -16,9 +16,9 @@ from msgspec import DecodeError, Struct
 from msgspec.json import decode, encode
 
 from assay.compile.checkpoint import Checkpoint, checkpoint_digest
+from assay.compile.job import Job
 from assay.compile.plan import Plan, Planned
 from assay.compile.staging import Stamp, finished, hashed, publish, refuse_two_disks, staged, tools
-from assay.compile.worker import Job
 from assay.errors import CompileError
 from assay.types import Reporter, Variant
 

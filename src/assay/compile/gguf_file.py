@@ -11,7 +11,7 @@ from assay.compile.checkpoint import Checkpoint, Weight
 from assay.compile.gguf_metadata import Metadata, head_shape, metadata_of
 from assay.compile.gguf_names import Named, named_tensors
 from assay.compile.gguf_tokeniser import GgufTokeniser, tokeniser_of
-from assay.compile.gguf_types import FILE_TYPES, TYPES, bytes_of, type_of
+from assay.compile.gguf_types import BASE, FILE_TYPES, TYPES, bytes_of, type_of
 from assay.compile.quantiser import quantise
 
 CHUNK = 1 << 24
@@ -39,13 +39,22 @@ def describe(checkpoint: Checkpoint, quantisation: str) -> Described:
     layers = int(checkpoint.config["num_hidden_layers"])
     metadata, tokeniser = metadata_of(checkpoint), tokeniser_of(checkpoint)
     typed = tuple((t, type_of(t, quantisation, layers, checkpoint.tied)) for t in named_tensors(checkpoint))
-    fallen = [t.name for t, kind in typed if kind == "F16" and quantisation != "f16"]
-    notes = metadata.notes + tokeniser.notes
-    if fallen:
-        notes += (f"{len(fallen)} tensors stay F16, because their rows are no whole number of blocks: {fallen[0]} ...",)
+    notes = metadata.notes + tokeniser.notes + _fallen(typed, quantisation)
     words = sum(len(token.encode()) + 16 for token in (*tokeniser.tokens, *tokeniser.merges))
     data = sum(bytes_of(tensor.shape, kind) for tensor, kind in typed)
     return Described(metadata, tokeniser, typed, notes, data + words + HEADER)
+
+
+def _fallen(typed: tuple[tuple[Named, str], ...], quantisation: str) -> tuple[str, ...]:
+    """A sentence on tensors whose rows are no whole number of the quantisation's blocks."""
+    block = TYPES[BASE[quantisation]].block
+    fallen = [(tensor, kind) for tensor, kind in typed if len(tensor.shape) > 1 and tensor.shape[-1] % block]
+    if not fallen:
+        return ()
+    kinds, widths = sorted({kind for _, kind in fallen}), sorted({tensor.shape[-1] for tensor, _ in fallen})
+    rows = ", ".join(str(width) for width in widths)
+    instead = f"{len(fallen)} of {len(typed)} tensors are {', '.join(kinds)} instead"
+    return (f"{quantisation}: {instead}, because {block} does not divide their rows of {rows}",)
 
 
 def write_gguf(
@@ -114,7 +123,7 @@ def _parts(path: Path, weight: Weight) -> Iterator[Any]:
     width = weight.shape[-1] if len(weight.shape) > 1 else 1
     rows = weight.elements // width
     step = max(1, CHUNK // width)
-    items = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}[weight.dtype]
+    items: Any = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}[weight.dtype]
     for start in range(0, rows, step):
         count = min(step, rows - start)
         read = np.fromfile(path, items, count * width, offset=weight.offset + start * width * items.itemsize)

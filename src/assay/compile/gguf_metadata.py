@@ -103,8 +103,8 @@ def _scaling(
         if odd:
             raise BadInput(f"the yarn scaling of this checkpoint sets {odd[0]}, which is not compiled to gguf")
         original = settings.get("original_max_position_embeddings") or checkpoint.context_length
-        values = {"rope.scaling.factor": float(settings["factor"]), "rope.scaling.original_context_length": original}
-        return {"rope.scaling.type": "yarn", **values}, {}
+        factor = {"rope.scaling.factor": float(settings["factor"])}
+        return {"rope.scaling.type": "yarn", "rope.scaling.original_context_length": int(original or 0), **factor}, {}
     if rope.kind == "longrope":
         context = checkpoint.context_length or 0
         original = int(
@@ -130,7 +130,7 @@ def _window(checkpoint: Checkpoint) -> tuple[dict[str, int | float | str], tuple
                 "final_logit_softcapping": config.get("final_logit_softcapping")}  # fmt: skip
         return values | {key: float(value) for key, value in caps.items() if value}, ()
     used = window and (config.get("use_sliding_window", False) if family.startswith("qwen") else True)
-    if used and window < (checkpoint.context_length or 0):
+    if used and int(window or 0) < (checkpoint.context_length or 0):
         return {}, (
             f"past {window} tokens llama.cpp looks back over the whole context, the original over {window} tokens",
         )

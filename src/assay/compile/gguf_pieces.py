@@ -32,8 +32,9 @@ IGNORES_MERGES = frozenset({"llama-bpe", "tekken"})
 PROBE = (
     "Hello, World! It's 3.14159 or 1234567 (we'LL see; I'VE 42). \n\n\n  Tabs\tand\t\tspaces   end  \r\n\r\nnext\n \n"
     " don't  DON'T he'd HE'D iPhone camelCaseWORD snake_case x=y+1;//comment /* a */ #tag @me http://a.b/c?d=e&f=%20\n"
-    "Ünïcödé naïve café ÅNGSTRÖM Straße ǅ ʰ 日本語のテキスト 中文字符123 한국어 русский Ελληνικά العربية עברית हिन्दी ไทย"
-    "\n٣٤٥ ½ ² Ⅷ ①②③ 12,345.67 $100 €5 5% 1e-10 0xFF 😀👍🏽🇩🇪 \u2018quoted\u2019 “text” — dash… \u00a0nbsp\u3000wide\u200bzero\n"
+    "Ünïcödé naïve café ÅNGSTRÖM Straße ǅ ʰ 日本語の 中文字符123 한국어 русский Ελλη العربية עברית हिन्दी ไทย"
+    "\n\u0663\u0664\u0665 ½ ² Ⅷ ①②③ 12,345.67 $100 €5 5% 1e-10 0xFF"
+    " 😀👍🏽 \u2018quoted\u2019 “text” — dash… \u00a0nbsp\u3000wide\u200bzero\n"
     "!!!???...---***   ~~~```python\n    def f(a, b=2):\n\t\treturn a**b\n```\n\n\n\n   \n    trailing   "
 )
 

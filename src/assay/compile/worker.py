@@ -17,27 +17,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import psutil
-from msgspec import Struct
 from msgspec.json import decode, encode
 
 from assay.compile.checkpoint import read_checkpoint
-from assay.compile.family import Target
 from assay.compile.gguf_file import write_gguf
+from assay.compile.job import Job
 from assay.compile.onnx import build_onnx, progress_of
 from assay.errors import AssayError
 
 EXIT_FAILED = 3
-
-
-class Job(Struct, frozen=True, kw_only=True):
-    """What to make: ``out`` is the file or the folder to write, ``cache`` a folder for what is not kept."""
-
-    to: Target
-    checkpoint: str
-    name: str
-    quantisation: str
-    out: str
-    cache: str
 
 
 class Lines(io.TextIOBase):
@@ -59,7 +47,7 @@ class Lines(io.TextIOBase):
 def main() -> int:
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
-    job = decode(sys.stdin.buffer.readline(), type=Job)
+    job = decode(_line(), type=Job)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         notes = run(job, lambda event: _send(events, event))
@@ -111,8 +99,16 @@ def _send(events: TextIO, event: dict[str, Any]) -> None:
         events.write(encode(event).decode() + "\n")
 
 
+def _line() -> bytes:
+    line = b""
+    while not line.endswith(b"\n") and (more := os.read(0, 1 << 16)):
+        line += more
+    return line
+
+
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1 << 10):  # not through sys.stdin: its lock would be held when the interpreter ends
+        pass
     os._exit(EXIT_FAILED)
 
 

@@ -81,7 +81,10 @@ class Hub:
         try:
             told = self._told(f"{route}/revision/{quote(revision, safe='')}" if revision else route, asked)
         except UnknownModel as error:
-            raise self._with_near(error, repo_id) from error
+            near = self._near(repo_id)
+            if not near:
+                raise
+            raise UnknownModel(error.message, why=error.why, remedy=f"did you mean {near}?") from error
         commit = quote(str(told.get("sha") or revision or "main"), safe="")
         return repo_from(told, self._pages(f"{route}/tree/{commit}", {"recursive": "true"}, asked))
 
@@ -187,19 +190,16 @@ class Hub:
             if following:
                 url = f"{self._connection.api(route)}?{following}"
 
-    def _with_near(self, error: UnknownModel, repo_id: str) -> UnknownModel:
-        """The same error, with names of the same owner that are near."""
+    def _near(self, repo_id: str) -> str:
+        """Names of the same owner's repositories that are near this one, which is not there; empty where none is."""
         import difflib
 
         owner, _, _ = repo_id.rpartition("/")
         try:
             known = [repo.id for repo in self.search(author=owner, sort="downloads", limit=PAGE)] if owner else []
-        except HubError:
+        except (HubError, UnknownModel):
             known = []
-        near = difflib.get_close_matches(repo_id, known, n=3)
-        if not near or repo_id in known:
-            return error
-        return UnknownModel(error.message, why=error.why, remedy=f"did you mean {' or '.join(near)}?")
+        return "" if repo_id in known else " or ".join(difflib.get_close_matches(repo_id, known, n=3))
 
 
 def _is_after(created: str | None, last: datetime | None) -> bool:
