@@ -30,6 +30,8 @@ class Style:
     template: str
     bos: str | None = None
     pieces: str | None = None
+    strips: bool = False
+    """Whether white space after a mark is dropped."""
     prefix: bool = False
     """Whether a text begins with a space that is not in it."""
 
@@ -68,6 +70,7 @@ STYLES = {
         TURN + "{{ '<|' + m['role'] + '|>\n' + m['content'] + '<|end|>\n' }}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}",
         bos="<s>",
+        strips=True,
         prefix=True,
     ),
     "mistral": Style(
@@ -116,7 +119,7 @@ def _sources(vocab: int) -> list[str]:
 def _byte_level(style: Style, vocab: int) -> Any:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    backend = Tokenizer(models.BPE())
+    backend = Tokenizer(models.BPE(ignore_merges=style.pieces == LLAMA3_PIECES))
     split = pre_tokenizers.Split(Regex(style.pieces or ""), behavior="isolated")
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
@@ -134,7 +137,7 @@ def _byte_level(style: Style, vocab: int) -> Any:
 
 def _byte_fallback(style: Style, vocab: int) -> Any:
     """Marks, then 256 bytes, then pieces; every way to put a piece together from two others is among the merges."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
@@ -152,7 +155,9 @@ def _byte_fallback(style: Style, vocab: int) -> Any:
     backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), spaces]) if style.prefix else spaces
     steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
     backend.decoder = decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)] if style.prefix else steps)
-    backend.add_special_tokens(list(style.marks))
+    plain = {"<unk>", "<s>", "<|endoftext|>"}
+    marks = [AddedToken(m, special=True, normalized=False, rstrip=style.strips and m not in plain) for m in style.marks]
+    backend.add_special_tokens(marks)
     return backend
 
 

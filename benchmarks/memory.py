@@ -1,6 +1,7 @@
 """Estimated against observed memory, for models of random weights between 100M and 1.5B parameters.
 
-usage: python benchmarks/memory.py [--work FOLDER] [--model NAME]... [--onnx FOLDER]... [-o FILE]
+usage: python benchmarks/memory.py [--work FOLDER] [--model NAME]... [--onnx FOLDER]... [--threads N]
+       [-o FILE]
 
 Each model (``shapes.py``) is written to FOLDER (else a temporary one), removed after use, loaded by the embedded
 llama.cpp at several contexts and slots, and given prompts in every slot at once, of more than one batch together.
@@ -74,10 +75,10 @@ def opened(variant: Variant, file: File) -> Reader:
     return FileReader((folder if folder.is_dir() else folder.parent) / file.path)
 
 
-async def observe(name: str, variant: Variant, context: int, slots: int) -> tuple[int, str | None]:
+async def observe(name: str, variant: Variant, context: int, slots: int, threads: int | None) -> tuple[int, str | None]:
     """Load, fill every slot at once, and give the peak of what the worker took."""
     engine = engines.load(name)
-    endpoint = await engine.start(variant, EngineOptions(context_length=context, slots=slots))
+    endpoint = await engine.start(variant, EngineOptions(context_length=context, slots=slots, threads=threads))
     meter = None
     try:
         assert endpoint.pid is not None
@@ -116,27 +117,27 @@ async def ask(endpoint: Endpoint, length: int, slot: int) -> None:
                 break
 
 
-def rows_of(name: str, variant: Variant, label: str) -> Iterator[Row]:
+def rows_of(name: str, variant: Variant, label: str, threads: int | None) -> Iterator[Row]:
     """All settings of one model."""
     shape, weights = measure_of(variant, opened)
     for context, slots in SETTINGS:
         if shape and shape.context_length and context > shape.context_length:
             continue
-        observed, kind = asyncio.run(observe(name, variant, context, slots))
+        observed, kind = asyncio.run(observe(name, variant, context, slots, threads))
         guess = estimate(shape, weights, engine=name, context_length=context, slots=slots)
         row = Row(label, name, weights, context, slots, guess, observed, kind)
         print(f"{label} {context} x {slots}: {row.ratio:.3f}", file=sys.stderr)
         yield row
 
 
-def llamacpp_rows(work: Path, names: list[str]) -> Iterator[Row]:
+def llamacpp_rows(work: Path, names: list[str], threads: int | None) -> Iterator[Row]:
     """The random models, each written, measured and removed."""
     for model in shapes.MODELS:
         if names and model.name not in names:
             continue
         path = shapes.write(model, work)
         try:
-            yield from rows_of("llamacpp", variants_at(path)[0], f"{model.name} {model.type}")
+            yield from rows_of("llamacpp", variants_at(path)[0], f"{model.name} {model.type}", threads)
         finally:
             path.unlink()
 
@@ -172,14 +173,15 @@ def main() -> int:
     parser.add_argument("--work", type=Path, help="folder for the models while they are measured")
     parser.add_argument("--model", action="append", default=[], choices=[model.name for model in shapes.MODELS])
     parser.add_argument("--onnx", type=Path, action="append", default=[], help="a folder of ONNX Runtime GenAI")
+    parser.add_argument("--threads", type=int, help="of the engines; fewer than the cores on a machine with other work")
     parser.add_argument("--only-onnx", action="store_true", help="leave the GGUF models out")
     parser.add_argument("-o", "--json", type=Path, help="write all figures there")
     options = parser.parse_args()
     about = machine()
     with tempfile.TemporaryDirectory(dir=options.work) as work:
-        rows = [] if options.only_onnx else list(llamacpp_rows(Path(work), options.model))
+        rows = [] if options.only_onnx else list(llamacpp_rows(Path(work), options.model, options.threads))
     for folder in options.onnx:
-        rows += rows_of("onnxruntime_genai", variants_at(folder)[0], folder.name)
+        rows += rows_of("onnxruntime_genai", variants_at(folder)[0], folder.name, options.threads)
     print(f"{about}\n\n{table(rows)}\n\nMB of 10^6 bytes. {summary(rows)}")
     if options.json:
         record = {"machine": about, "rows": [asdict(row) | {"estimate": str(row.estimate)} for row in rows]}

@@ -9,7 +9,8 @@ import pytest
 from msgspec import structs
 
 from assay.catalog import bundled_variants, variants_at
-from assay.catalog.weigh import measure_of
+from assay.catalog.shape import Layer, Shape
+from assay.catalog.weigh import measure_of, retyped
 from assay.errors import BadInput
 from assay.formats import FileReader, Reader
 from assay.types import File, Variant
@@ -126,3 +127,13 @@ def test_a_broken_file_is_refused() -> None:
     hub = Hub(m__gguf=gguf(ROWS, TENSORS)[:-1])
     with pytest.raises(BadInput, match="cut off"):
         measure_of(hub.offer("gguf"), hub)
+
+
+@pytest.mark.parametrize(
+    ("quantisation", "kind"),
+    [("q4_k_m", "Q4_K"), ("Q4_0", "Q4_0"), ("iq4_xs", "IQ4_XS"), ("int4", "int4"), ("f16", "F16")],
+)
+def test_a_sibling_in_another_quantisation(quantisation: str, kind: str) -> None:
+    shape = Shape(architecture="llama", layers=(Layer(kv_heads=1),), repackable={"Q8_0": 100})
+    assert retyped(shape, quantisation, 50) == structs.replace(shape, repackable={kind: 50})
+    assert retyped(shape, None, 50).repackable == {}

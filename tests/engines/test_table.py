@@ -91,3 +91,12 @@ def test_nothing_heavy_is_imported_for_the_table() -> None:
 def test_exported_names() -> None:
     assert engines.__all__ == ["CustomModelAdapter", "for_variant", "load", "names"]
     assert all(hasattr(engines, name) for name in engines.__all__)
+
+
+def test_what_is_known_without_an_import_is_what_the_engines_say() -> None:
+    found = engines.present()
+    for name in ("llamacpp", "onnxruntime_genai"):
+        engine = engines.load(name)
+        version, formats = found[name]
+        assert formats == engine.formats
+        assert version == engine.available().version

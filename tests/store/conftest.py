@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.errors import HubBusy
 from assay.store import Store
 from assay.types import Digests, File, RemoteFile, Stored, Variant
 
@@ -49,7 +50,8 @@ class Shelf:
     """A fetcher that takes files from memory. ``asked`` tells from which byte on each was asked for.
 
     ``act`` is called with the path before a file is sent and may raise; ``wrong`` counts down how often a file comes
-    with its last byte changed; the file in ``slow`` comes a byte at a time until it is cancelled.
+    with its last byte changed; the file in ``slow`` stops after a byte until it is cancelled; ``cut_at`` is how many
+    bytes come before the connection ends.
     """
 
     def __init__(self, **repositories: Mapping[str, bytes]) -> None:
@@ -57,6 +59,7 @@ class Shelf:
         self.asked: list[tuple[str, int]] = []
         self.wrong: dict[str, int] = {}
         self.slow: str | None = None
+        self.cut_at: int | None = None
         self.sending = threading.Event()
         self.act: Callable[[str], None] = lambda _path: None
 
@@ -80,7 +83,9 @@ class Shelf:
         with part.open("ab", buffering=0) as file:
             if self.slow == source.path:
                 self._trickle(file, sent, cancelled)
-            file.write(sent)
+            file.write(sent[: self.cut_at])
+        if self.cut_at is not None:
+            raise HubBusy("come back later")
         whole = part.read_bytes()
         tell(len(whole), len(content))
         return Digests(sha256=hashlib.sha256(whole).hexdigest(), git_sha1=blob(whole), size=len(whole))

@@ -110,6 +110,12 @@ def test_of_nested_versions_the_newest_counts_and_the_name_above_it(tmp_path: Pa
     assert read_import(str(below), [])[:3] == (below / "cpu-int4", "old-generic-cpu", "onnx")
 
 
+def test_one_pickle_among_gguf_files_is_refused(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "a.gguf")
+    (tmp_path / "b.gguf").write_bytes(TORCH_ZIP)
+    assert "pickled weights" in refused(tmp_path).message
+
+
 def test_two_different_onnx_models_are_not_versions_of_one(tmp_path: Path) -> None:
     write_onnx_folder(tmp_path / "one" / "v1")
     write_onnx_folder(tmp_path / "two" / "v1")
@@ -352,6 +358,14 @@ def test_pickles_beside_the_weights_are_left_out(store: Store, tmp_path: Path) -
     stored = import_(store, local(folder, format="safetensors"), reporter=heard)
     assert sorted(content_of(store, stored)) == ["config.json", "model.safetensors"]
     assert any("training_args.bin" in note for note in heard.notes)
+
+
+def test_a_pickle_among_the_weights_is_refused_though_others_are_sound(store: Store, tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "there")
+    (folder / "more.safetensors").write_bytes(TORCH_ZIP)
+    with pytest.raises(BadInput, match=r"more\.safetensors holds pickled weights"):
+        import_(store, local(folder, format="safetensors"), reporter=Heard())
+    assert store.list() == []
 
 
 def broken(folder: Path, name: str, content: bytes) -> Variant:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -56,10 +57,15 @@ def server(served: Server) -> Server:
     return served
 
 
-def start(server: Server, store: Store, *repos: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", FETCH, server.url, str(store.folder), *repos], stdout=subprocess.PIPE, text=True
-    )
+@contextmanager
+def start(server: Server, store: Store, *repos: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that fetches; it is killed when the block ends."""
+    command = [sys.executable, "-c", FETCH, server.url, str(store.folder), *repos]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def until(fact: Callable[[], bool]) -> None:

@@ -74,7 +74,7 @@ def discover(
         since=start,
         now=now,
         wishes=wishes,
-        known=mark.ids if mark is not None and since is None else (),
+        known=_known(here, mark if since is None else None),
         fits=fitting,
         only_fitting=fits,
         limit=limit,
@@ -138,6 +138,13 @@ def machine_line() -> str:
     budget = amounts.format_amount(here.memory_budget) if here.memory_budget is not None else "an unknown amount"
     gpus = "".join(f", {gpu.name}" for gpu in here.gpus)
     return f"{here.cpu or here.arch}, {here.cores} cores{gpus}, {budget} of memory free for models"
+
+
+def _known(here: Here, mark: catalog.Watermark | None) -> frozenset[str]:
+    """Repositories that are no news: of the curated list, in the store, and what earlier looks have shown."""
+    listed = (name for entry in here.catalog.curated for name in (entry.repo, *entry.gguf, *entry.onnx))
+    stored = (one.variant.source.removeprefix("hf:") for one in here.catalog.stored)
+    return frozenset((*listed, *stored, *(mark.ids if mark is not None else ())))
 
 
 def _listings(here: Here, task: str, start: datetime) -> tuple[list[Repo], list[Repo]]:

@@ -73,11 +73,10 @@ class Here:
         )
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """What of the lists is not used, and why; of the one that was asked for by name, only what in it is not."""
+    def unread(self) -> tuple[str, ...]:
+        """What of the lists is not read, and why: whole files that cannot be, and keys that mean nothing here."""
         registries, unread = self._lists
-        said = [f"{one.path}: {warning}" for one in registries for warning in one.warnings]
-        return (*unread, *said)
+        return (*unread, *(f"{one.path}: {what}" for one in registries for what in one.unread))
 
     @cached_property
     def _lists(self) -> tuple[tuple[catalogs.Registry, ...], tuple[str, ...]]:
@@ -117,7 +116,7 @@ class Here:
     @cached_property
     def elsewhere(self) -> Callable[[File], Path | None]:
         """Looks for a file in the caches of other programs, and in the folders that the settings name."""
-        return stores.elsewhere(stores.places(os.environ, Path.home()), self.settings.look_in)
+        return stores.elsewhere(stores.places(os.environ, Path.home()), self.settings.look_in, store=self.store.folder)
 
     def hold(self, variant: Variant) -> contextlib.AbstractContextManager[None]:
         """Mark a variant of the store as used; nothing for one that lies elsewhere."""

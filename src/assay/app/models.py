@@ -69,7 +69,7 @@ def list_models(
     wanted = [catalog.parse_filter(text) for text in filters]
     here = open_here({"home": home, "registry": config, "context_length": context_length})
     sizing = Sizing(here, slots=slots)
-    for warning in here.warnings:
+    for warning in here.unread:
         (reporter or Silent()).note(warning)
     rows = catalog.listing(
         here.catalog,
@@ -200,7 +200,7 @@ def import_models(
     reporter = reporter or Silent()
     named = store.read_import(source, store.places(os.environ, Path.home()))
     variants = catalog.variants_at(named.path, alias or named.alias)
-    taken = [store.import_(here.store, variant, copy=copy, reporter=reporter) for variant in variants]
+    taken = [store.import_(here.store, variant, alias=alias, copy=copy, reporter=reporter) for variant in variants]
     sizing = Sizing(here)
     for one in taken:
         sizing.estimate(here.store.placed(one))

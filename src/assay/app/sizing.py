@@ -41,7 +41,6 @@ class Sizing:
         self._context = context_length or here.settings.context_length
         self._slots = slots or 1
         self._fresh: dict[str, Measured] = {}
-        self._versions: dict[str, str | None] = {}
         self._shapes: dict[Family, Measured] = {}
 
     @cached_property
@@ -50,9 +49,13 @@ class Sizing:
         return machine.memory_budget()
 
     @cached_property
+    def _present(self) -> Mapping[str, tuple[str | None, tuple[Format, ...]]]:
+        return engines.present()
+
+    @cached_property
     def engines(self) -> Mapping[Format, tuple[str, ...]]:
         """Engines that can run here, by the format that they read."""
-        return engines_here()
+        return by_format(self._present)
 
     def estimate(self, variant: Variant) -> Estimate | None:
         """The estimate for a variant whose headers lie here or were read before; None where nothing is known of it."""
@@ -144,25 +147,22 @@ class Sizing:
         formula = catalog.estimate(
             measured.shape, measured.weights, engine=engine, context_length=self._context, slots=self._slots
         )
-        version = self._version(engine)
+        version, _ = self._present.get(engine, (None, ()))
         seen = self._here.observed.find(engine, version, variant.digest, formula.context_length, self._slots)
         return structs.replace(formula, observed=seen.peak) if seen else formula
-
-    def _version(self, engine: str) -> str | None:
-        if engine not in self._versions:
-            known = engine in engines.names()
-            self._versions[engine] = engines.load(engine).available().version if known else None
-        return self._versions[engine]
 
 
 def engines_here() -> Mapping[Format, tuple[str, ...]]:
     """Engines that can run here, by the format that they read; the preferred format first."""
+    return by_format(engines.present())
+
+
+def by_format(present: Mapping[str, tuple[str | None, tuple[Format, ...]]]) -> Mapping[Format, tuple[str, ...]]:
+    """Names of engines by format, from names with version and formats."""
     found: dict[Format, list[str]] = {}
-    for name in engines.names():
-        engine = engines.load(name)
-        if engine.available().ok:
-            for form in engine.formats:
-                found.setdefault(form, []).append(name)
+    for name, (_, formats) in present.items():
+        for form in formats:
+            found.setdefault(form, []).append(name)
     return {form: tuple(names) for form, names in found.items()}
 
 

@@ -37,7 +37,7 @@ def variants_at(path: Path, alias: str | None = None) -> list[Variant]:
     """
     try:
         if path.is_file():
-            if path.suffix.lower() != ".gguf":
+            if path.suffix.lower() != ".gguf" and not _begins_as_gguf(path):
                 raise UnknownModel(
                     f"{path} is not a model that can be run",
                     why=f"what is read: {WHAT_IS_READ}",
@@ -54,6 +54,12 @@ def variants_at(path: Path, alias: str | None = None) -> list[Variant]:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise UnknownModel(f"{path!s:.200} cannot be read", why=why, remedy="check the path and its rights") from error
     raise UnknownModel(f"there is nothing at {path}", remedy=f"give {WHAT_IS_READ}")
+
+
+def _begins_as_gguf(path: Path) -> bool:
+    """Other programs name a model's file by its hash alone."""
+    with path.open("rb") as opened:
+        return opened.read(4) == b"GGUF"
 
 
 def _folder(folder: Path, alias: str | None) -> list[Variant]:

@@ -14,7 +14,9 @@ from assay.catalog.wanted import Wanted
 from assay.errors import UnknownModel
 from assay.types import Format, Stored, Variant
 
-FOUNDRY = re.compile(r"-(?:generic|cuda|trtrtx|tensorrt|qnn|openvino|vitis|vitisai|webgpu|directml)-[cgn]pu(?::\d+)?$")
+FOUNDRY = re.compile(
+    r"(?:-(?:generic|cuda|trtrtx|tensorrt|qnn|openvino|vitis|vitisai|webgpu|directml))?-[cgn]pu(?::\d+)?$"
+)
 """What Foundry Local puts after a model's name in its ids; here the best variant for the machine is found anyway."""
 GGUF_SELECTOR = re.compile(r"(?:ud-)?i?q\d|.*\.gguf$|gguf$")
 COMMIT = re.compile(r"[0-9a-f]{7,40}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from msgspec import structs
@@ -15,6 +16,8 @@ from assay.types import File, Variant
 Open = Callable[[Variant, File], Reader]
 """Opens one file of a variant: a ``FileReader``, or one that asks for byte ranges."""
 PROJECTOR = "mmproj"
+MIX = re.compile(r"^(Q\d_K)_[SML]$")
+"""Mixes are named after the type that most weights have."""
 PACKED = frozenset({"int4", "int8", "f32"})
 """Quantisations of ONNX weights of which it was seen how much of them ONNX Runtime holds."""
 
@@ -34,6 +37,17 @@ def measure_of(variant: Variant, open_: Open) -> tuple[Shape | None, int]:
     if variant.format == "onnx":
         return _onnx(variant, open_)
     return None, variant.disk or 0
+
+
+def retyped(shape: Shape, quantisation: str | None, weights: int) -> Shape:
+    """``shape`` as that of a sibling in another quantisation (``Q4_K_M``), whose own header was not read.
+
+    All of its ``weights`` (bytes) are taken to be of that type.
+    """
+    if quantisation is None:
+        return structs.replace(shape, repackable={})
+    kind = quantisation if quantisation in PACKED else MIX.sub(r"\1", quantisation.upper())
+    return structs.replace(shape, repackable={kind: weights})
 
 
 def _gguf(variant: Variant, open_: Open) -> tuple[Shape | None, int]:

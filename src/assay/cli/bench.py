@@ -8,7 +8,7 @@ from pathlib import Path
 
 from assay import app, report
 from assay.cli import arguments as flags
-from assay.cli import output
+from assay.cli import output, shown_run
 from assay.errors import BadInput
 
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
                 **chosen,
             )
         choice = measured.choose(policy)
-    output.run(args, measured, choice)
+    shown_run.run(args, measured, choice)
     if args.deterministic is not None:
         for name, text in app.stable_files(measured).items():
             output.write(args.deterministic / name, text)

@@ -10,7 +10,7 @@ import sys
 
 from assay import app, report
 from assay.cli import arguments as flags
-from assay.cli import output
+from assay.cli import output, shown_run
 from assay.errors import RunNotFound, UnknownModel
 
 
@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> int:
     measured = _measured(args)
     choice = app.choose_between(measured, policy)
     if len(measured) == 1:
-        output.run(args, measured[0], choice)
+        shown_run.run(args, measured[0], choice)
     else:
-        output.choice(args, choice)
+        shown_run.choice(args, choice)
     return 0 if choice.winner else 1
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from assay import app, report
 from assay.cli import arguments as flags
-from assay.cli import output
+from assay.cli import output, shown_run
 from assay.report import finds
 from assay.report.digest import digest
 from assay.types import Discovery
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         return 0 if found.finds else 1
     output.lines(finds.lines(found, verbose=args.verbose, width=output.width()))
     if measured is not None:
-        output.run(args, measured, measured.choose(None))
+        shown_run.run(args, measured, measured.choose(None))
     return 0 if found.finds else 1
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from assay import app, report
 from assay.cli import arguments as flags
-from assay.cli import output
+from assay.cli import shown_run
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         choice = measured.choose(policy)
         reporter.stage("writing the report")
         page = measured.report(args.report or measured.path / "report.html", choice)
-    output.run(args, measured, choice, page=page)
+    shown_run.run(args, measured, choice, page=page)
     if args.output == "json":
         print(f"report: {page}", file=sys.stderr)
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from assay import app, report
 from assay.cli import arguments as flags
-from assay.cli import output
+from assay.cli import output, shown_run
 from assay.errors import BadInput, NothingMeasured
 from assay.types import Choice
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(measured.render(form, choice))
         return 0
     elif not written:
-        output.run(args, measured, choice)
+        shown_run.run(args, measured, choice)
         return 0
     if args.output == "json":
         output.as_json({"run": measured.id, "written": [str(path) for path in written]})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from assay import app
-from assay.cli import output
+from assay.cli import output, shown_run
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     """List, or show."""
     if args.action == "show":
         measured = app.load(args.run, home=args.home)
-        output.run(args, measured, measured.choose())
+        shown_run.run(args, measured, measured.choose())
         return 0
     listed = app.list_runs(home=args.home)
     if args.output == "json":

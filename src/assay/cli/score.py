@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from assay import app
-from assay.cli import output
+from assay.cli import output, shown_run
 from assay.errors import BadInput
 
 
@@ -37,5 +37,5 @@ def run(args: argparse.Namespace) -> int:
         return 0
     measured, added = app.rate(measured, args.ratings, args.who) if args.ratings else app.rescore(measured)
     print(f"{added} scores added to run {measured.id}", file=sys.stderr)
-    output.run(args, measured, measured.choose())
+    shown_run.run(args, measured, measured.choose())
     return 0

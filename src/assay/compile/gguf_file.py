@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from assay.compile.quantiser import quantise
 CHUNK = 1 << 24
 """Weights that are converted at once: 64 MB of f32."""
 HEADER = 1 << 16
+PHI3 = re.compile(r"(phi)-?3", re.IGNORECASE)
 QUANTISATION_VERSION = 2
 
 
@@ -135,7 +137,7 @@ def _parts(path: Path, weight: Weight) -> Iterator[Any]:
 
 def _add_metadata(writer: Any, checkpoint: Checkpoint, described: Described, quantisation: str) -> None:
     writer.add_type("model")
-    writer.add_name(checkpoint.name)
+    writer.add_name(name_for(checkpoint.name, strips=described.tokeniser.strips))
     writer.add_file_type(FILE_TYPES[quantisation])
     writer.add_quantization_version(QUANTISATION_VERSION)
     for key, value in described.metadata.values.items():
@@ -149,6 +151,13 @@ def _add_metadata(writer: Any, checkpoint: Checkpoint, described: Described, qua
     _add_tokeniser(writer, described.tokeniser)
     if checkpoint.chat_template:
         writer.add_chat_template(checkpoint.chat_template)
+
+
+def name_for(name: str, *, strips: bool) -> str:
+    """The model's name. llama.cpp drops white space after special tokens where the name holds ``phi-3`` or ``phi3``."""
+    if not strips:
+        return PHI3.sub(r"\1 3", name)
+    return name if PHI3.search(name) else f"{name} (phi-3)"
 
 
 def _add_tokeniser(writer: Any, tokeniser: GgufTokeniser) -> None:

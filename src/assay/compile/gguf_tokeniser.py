@@ -39,6 +39,8 @@ class GgufTokeniser(NamedTuple):
     add_bos: bool
     add_eos: bool
     add_space: bool
+    strips: bool
+    """Whether white space after special tokens is dropped."""
     notes: tuple[str, ...]
 
 
@@ -82,6 +84,7 @@ def tokeniser_of(checkpoint: Checkpoint) -> GgufTokeniser:
         add_bos=_adds(settings, content, "bos", special["bos"]),
         add_eos=_adds(settings, content, "eos", special["eos"]),
         add_space=not bytewise and _adds_space(content),
+        strips=any(entry.get("rstrip") for entry in content.get("added_tokens", [])),
         notes=notes,
     )
 
@@ -128,9 +131,8 @@ def _pre(path: Path, content: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
     ignores = bool(content["model"].get("ignore_merges"))
     if ignores == (cut.name in IGNORES_MERGES):
         return cut.name, ()
-    return cut.name, (
-        f"whole pieces that are tokens are{'' if ignores else ' not'} taken as such by the original only",
-    )
+    whole, merged = ("the original", "llama.cpp") if ignores else ("llama.cpp", "the original")
+    return cut.name, (f"a piece that is a token is taken as such by {whole}, and merged step by step by {merged}",)
 
 
 def _scores(tokens: list[str], kinds: list[int], merges: list[tuple[str, ...]]) -> list[float]:

@@ -21,7 +21,12 @@ from assay.types import Probed, ProbeRequest, Prompt, Reporter, Silent
 NEW_TOKENS = 32
 """Tokens of each continuation that greedy tokens are compared over."""
 PACKAGES = ("torch", "transformers")
-ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin take the cores from each other on a busy machine
+}
 MEMORY_FACTOR = 1.2
 """Of the weights in 32 bits: the activations, and torch itself."""
 TIMEOUT_S = 4 * 3600.0

@@ -37,6 +37,8 @@ MARGIN = 64
 BATCH = 10
 """Prompts that are continued together: reading the weights takes most of a token's time."""
 BYTES_PER_THREAD = 16 * 1024 * 1024
+SPARED_FROM = 4
+"""Cores."""
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -214,10 +216,11 @@ class _Asked:
 
 
 def _threads(model: Any) -> int:
-    """Threads that would have less to do than to wait for each other make a small model slower, much so when others
-    use the cores too."""
+    """One a 16 MB of weights, and one core for the rest of the machine: torch's threads wait for each other in every
+    operator, and where one must give its core to somebody else all of them stand."""
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
-    return int(max(1, min(torch.get_num_threads(), weights // BYTES_PER_THREAD)))
+    cores = torch.get_num_threads()
+    return int(max(1, min(cores - 1 if cores >= SPARED_FROM else cores, weights // BYTES_PER_THREAD)))
 
 
 def _ends(model: Any, tokeniser: Any) -> frozenset[int]:

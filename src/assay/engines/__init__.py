@@ -6,17 +6,18 @@ the entry-point group ``assay.engines``; ``load`` and ``for_variant`` give the e
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, cast
 
 from assay.errors import BadInput, EngineUnavailable
-from assay.types import Engine, Variant
+from assay.types import Engine, Format, Variant
 
 if TYPE_CHECKING:
     from assay.engines.custom import CustomModelAdapter
 
-__all__ = ["CustomModelAdapter", "for_variant", "load", "names"]
+__all__ = ["CustomModelAdapter", "for_variant", "load", "names", "present"]
 
 ENTRY_POINTS = "assay.engines"
 _BUILT_IN = {
@@ -24,12 +25,32 @@ _BUILT_IN = {
     "onnxruntime_genai": "assay.engines.onnxruntime_genai:OnnxRuntimeGenAI",
     "custom": "assay.engines.custom:Custom",
 }
+_READ: dict[str, tuple[str, Format]] = {
+    "llamacpp": ("xllamacpp", "gguf"),
+    "onnxruntime_genai": ("onnxruntime-genai", "onnx"),
+}
+"""What is known of built-in engines without importing them: their package, and the format they read."""
 _DEFAULTS = {"gguf": "llamacpp", "onnx": "onnxruntime_genai", "adapter": "custom"}
 
 
 def names() -> tuple[str, ...]:
     """Every engine known here: the built-in ones first, then installed ones by name."""
     return (*_BUILT_IN, *sorted(set(_installed()) - set(_BUILT_IN)))
+
+
+def present() -> dict[str, tuple[str | None, tuple[Format, ...]]]:
+    """The engines that can run files here: name -> version and formats. Built-in ones are not imported for it."""
+    found: dict[str, tuple[str | None, tuple[Format, ...]]] = {}
+    for name, (package, form) in _READ.items():
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(package), (form,)
+    for name in sorted(set(_installed()) - set(_BUILT_IN)):
+        with contextlib.suppress(EngineUnavailable):
+            engine = load(name)
+            state = engine.available()
+            if state.ok:
+                found[name] = state.version, engine.formats
+    return found
 
 
 def load(name: str) -> Engine:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -174,9 +173,7 @@ def checked_token(token: str | None) -> str | None:
 
 @cache
 def library() -> None:
-    """Have huggingface_hub say nothing of this machine to anyone, and draw no bars, before anything of it is used."""
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    """Have huggingface_hub say nothing of this machine to anyone, before anything of it is used."""
     from huggingface_hub import constants
 
     constants.HF_HUB_DISABLE_TELEMETRY = True

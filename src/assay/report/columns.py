@@ -32,7 +32,7 @@ def columns(
 
 def shown_width(text: str) -> int:
     """Cells that ``text`` takes on a terminal: wide characters take two, combining ones none."""
-    return sum(_cells(character) for character in text)
+    return len(text) if text.isascii() else sum(_cells(character) for character in text)
 
 
 def _cells(character: str) -> int:

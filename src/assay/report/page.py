@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from assay.report.answers import questions
-from assay.report.charts import chart_svg, drawings
+from assay.report.chart_set import chart_svg, drawings
 from assay.report.dimensions import dimensions
 from assay.report.drawing import Drawing, names
 from assay.report.escape import clean, one_line

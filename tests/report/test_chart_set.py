@@ -19,7 +19,7 @@ from assay.report import Report, charts, save_chart
 from assay.report.chart_distribution import TICKS, quantiles
 from assay.report.chart_levels import spread
 from assay.report.chart_prompts import PROMPTS_DRAWN, drawn_prompts
-from assay.report.charts import drawings
+from assay.report.chart_set import drawings
 from assay.report.drawing import axis, names
 from assay.report.outliers import PromptLatency
 from assay.report.palette import DARK_SERIES, LIGHT_SERIES
