@@ -18,6 +18,10 @@ PROGRAMS: dict[str, tuple[str, list[str]]] = {
     "Start-up of the command": ("startup.py", []),
     "The measuring client against httpx": ("client.py", []),
     "Engines: what the worker costs, what sharing gives": ("engines.py", ["--work", "{work}"]),
+    "Downloads beside hf download": ("download.py", []),
+    "Memory, estimated and observed": ("memory.py", []),
+    "A long list of models": ("listing.py", []),
+    "Conversions and what they lose": ("families.py", ["--work", "{work}/families"]),
     "Kills": ("kill.py", ["--kills", "50"]),
 }
 

@@ -20,10 +20,14 @@ SMALL = 10_000_000
 
 @dataclass(frozen=True)
 class Reference:
-    """Tokens by transformers in fp32, and by how many logits each one led the next best."""
+    """Tokens by transformers in fp32 up to the model's own end, and by how many logits each led the next best.
+
+    A text that ends has its end token last; what an engine says after it, or whether it says it, is not compared.
+    """
 
     tokens: list[list[int]]
     leads: list[list[float]]
+    ends: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -39,25 +43,29 @@ def compare(reference: Reference, tokens: Sequence[Ids]) -> Equality:
     """Hold ``tokens`` against the reference, prompt by prompt."""
     parted = []
     for wanted, leads, got in zip(reference.tokens, reference.leads, tokens, strict=True):
-        first = next((i for i, token in enumerate(wanted) if i >= len(got) or got[i] != token), None)
-        if first is not None:
-            parted.append(leads[first])
+        for place, token in enumerate(wanted):
+            said = got[place] if place < len(got) else None
+            if said != token and not (said is None and token in reference.ends):
+                parted.append(leads[place])
+                break
     return Equality(len(tokens) - len(parted), len(tokens), tuple(parted))
 
 
 def by_transformers(folder: Path, prompts: Sequence[Ids], count: int) -> Reference:
-    """``count`` tokens for each prompt; end tokens do not end it."""
+    """Up to ``count`` tokens for each prompt."""
     import torch
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     if model.num_parameters() < SMALL:
         torch.set_num_threads(1)
+    told = model.generation_config.eos_token_id
+    ends = frozenset(told if isinstance(told, list) else [told])
     tokens, leads = [], []
     with torch.no_grad():
         for prompt in prompts:
             ids, cache, made, led = torch.tensor([list(prompt)]), None, [], []
-            for _ in range(count):
+            while len(made) < count and not (made and made[-1] in ends):
                 out = model(ids, past_key_values=cache, use_cache=True)
                 cache = out.past_key_values
                 best = torch.topk(out.logits[0, -1], 2)
@@ -66,7 +74,7 @@ def by_transformers(folder: Path, prompts: Sequence[Ids], count: int) -> Referen
                 ids = best.indices[:1].unsqueeze(0)
             tokens.append(made)
             leads.append(led)
-    return Reference(tokens, leads)
+    return Reference(tokens, leads, ends)
 
 
 def by_onnx(folder: Path, prompts: Sequence[Ids], count: int) -> list[list[int]]:
@@ -79,7 +87,7 @@ def by_onnx(folder: Path, prompts: Sequence[Ids], count: int) -> list[list[int]]
     made = []
     for prompt in prompts:
         params = og.GeneratorParams(model)
-        params.set_search_options(do_sample=False, max_length=len(prompt) + count, min_length=len(prompt) + count)
+        params.set_search_options(do_sample=False, max_length=len(prompt) + count)
         generator = og.Generator(model, params)
         generator.append_tokens(np.array(prompt, dtype=np.int32))
         tokens: list[int] = []
@@ -111,7 +119,7 @@ class LlamaCpp:
         made = []
         for prompt in prompts:
             asked = {"prompt": list(prompt), "n_predict": count, "temperature": 0.0, "top_k": 1, "samplers": ["top_k"]}
-            asked |= {"return_tokens": True, "cache_prompt": False, "ignore_eos": True}
+            asked |= {"return_tokens": True, "cache_prompt": False}
             made.append([int(token) for token in self._ask("/completion", asked)["tokens"]])
         return made
 

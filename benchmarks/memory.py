@@ -181,7 +181,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=options.work) as work:
         rows = [] if options.only_onnx else list(llamacpp_rows(Path(work), options.model, options.threads))
     for folder in options.onnx:
-        rows += rows_of("onnxruntime_genai", variants_at(folder)[0], folder.name, options.threads)
+        rows += rows_of(
+            "onnxruntime_genai", variants_at(folder)[0], "/".join(folder.absolute().parts[-2:]), options.threads
+        )
     print(f"{about}\n\n{table(rows)}\n\nMB of 10^6 bytes. {summary(rows)}")
     if options.json:
         record = {"machine": about, "rows": [asdict(row) | {"estimate": str(row.estimate)} for row in rows]}

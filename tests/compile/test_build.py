@@ -23,7 +23,9 @@ from tests.compile.models import BUNDLED, MISSING, SKIP
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=SKIP)
 
 PYTHON = (sys.executable, "-c")
-WRITES = "import sys, json, os, signal, time; job = json.loads(sys.stdin.readline()); open(job['out'], 'w').write('half');"
+WRITES = (
+    "import sys, json, os, signal, time; job = json.loads(sys.stdin.readline()); open(job['out'], 'w').write('half');"
+)
 
 
 class Told(Silent):
@@ -94,7 +96,10 @@ def test_what_is_finished_is_kept_and_what_changed_is_made_anew(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("end", "says"),
     [
-        ("print(json.dumps({'failed': 'no such layer', 'why': 'it is strange'}), flush=True); sys.exit(3)", "no such layer"),
+        (
+            "print(json.dumps({'failed': 'no such layer', 'why': 'it is strange'}), flush=True); sys.exit(3)",
+            "no such layer",
+        ),
         ("sys.stderr.write('out of luck'); sys.exit(7)", "out of luck"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "memory may have run out"),
         ("sys.exit(0)", "ended with 0"),

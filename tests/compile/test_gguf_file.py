@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=SKIP)
 
 PROMPTS = prompts(8, longest=150)
 NEAR_TIE = 0.01
-"""Logits. llama.cpp computes some functions from tables of f16, so where the best two are nearer it may choose other."""
+"""Logits. llama.cpp computes some functions from tables of f16: where the best two are nearer, it may differ."""
 TEXTS = (
     "Hello, World! It's 3.14 or 1234567.",
     "  leading and   inner spaces, trailing  ",
@@ -82,7 +82,7 @@ def test_bytes_are_those_of_the_format(tiny: Callable[[str], Path], tmp_path: Pa
     import gguf
     import numpy as np
 
-    read, file = written(tiny("gemma2"), "q8_0", tmp_path)
+    _, file = written(tiny("gemma2"), "q8_0", tmp_path)
     tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(file).tensors}
     exact = {t.name: t.data for t in gguf.GGUFReader(written(tiny("gemma2"), "f32", tmp_path)[1]).tensors}
     for name in ("blk.0.ffn_down.weight", "token_embd.weight"):

@@ -89,7 +89,7 @@ def test_nothing_heavy_is_imported_for_the_table() -> None:
 
 
 def test_exported_names() -> None:
-    assert engines.__all__ == ["CustomModelAdapter", "for_variant", "load", "names"]
+    assert engines.__all__ == ["CustomModelAdapter", "for_variant", "load", "names", "present"]
     assert all(hasattr(engines, name) for name in engines.__all__)
 
 

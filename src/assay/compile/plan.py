@@ -13,27 +13,25 @@ from assay.compile.family import Target, refuse_unknown
 from assay.compile.gguf_file import describe, elements_of_largest
 from assay.compile.gguf_names import named_tensors
 from assay.compile.gguf_types import K_QUANTS
-from assay.compile.onnx import onnx_size, refuse_for_onnx
+from assay.compile.onnx import onnx_memory, onnx_size, refuse_for_onnx
 from assay.compile.precision import quantisations
 from assay.compile.quantiser import ggml
 from assay.errors import BadInput, NoRoom
 
-ONNX_BASE, ONNX_PER_WEIGHT_BYTE, ONNX_PER_PRODUCT_BYTE = 900_000_000, 1.0, 2.0
-GGUF_BASE, GGUF_PER_ELEMENT = 200_000_000, 24
-"""Peak memory in bytes: a base, and what it grows by. Measured with ``benchmarks/families.py``; see there."""
+GGUF_BASE, GGUF_PER_ELEMENT = 100_000_000, 16
+"""Peak memory in bytes: numpy and its like, and for each weight that is converted at once (120 to 135 MB were seen)."""
 
 
 class Planned(Struct, frozen=True, kw_only=True):
     """One product to be made. ``id`` is the variant's (``alias:q8_0``); figures are bytes.
 
-    ``size`` is what its files will take, ``temporary`` what the work needs besides until it is done, ``memory`` the
-    peak of the process that makes it.
+    ``size`` is what its files will take, ``memory`` the peak of the process that makes it. Nothing else is written
+    on the way.
     """
 
     id: str
     quantisation: str
     size: int
-    temporary: int
     memory: int
 
 
@@ -88,7 +86,6 @@ def _gguf(checkpoint: Checkpoint, wanted: Sequence[str]) -> tuple[tuple[Planned,
                 id=f"{checkpoint.name}:{quantisation}",
                 quantisation=quantisation,
                 size=described.bytes,
-                temporary=0,
                 memory=GGUF_BASE + GGUF_PER_ELEMENT * elements_of_largest(checkpoint),
             )
         )
@@ -96,18 +93,16 @@ def _gguf(checkpoint: Checkpoint, wanted: Sequence[str]) -> tuple[tuple[Planned,
 
 
 def _onnx(checkpoint: Checkpoint, quantisation: str) -> Planned:
-    size = onnx_size(checkpoint, quantisation)
     return Planned(
         id=f"{checkpoint.name}:onnx-{quantisation}",
         quantisation=quantisation,
-        size=size,
-        temporary=0,
-        memory=ONNX_BASE + round(ONNX_PER_WEIGHT_BYTE * checkpoint.weight_bytes + ONNX_PER_PRODUCT_BYTE * size),
+        size=onnx_size(checkpoint, quantisation),
+        memory=onnx_memory(checkpoint, quantisation),
     )
 
 
 def _refuse_without_room(products: Sequence[Planned], free_disk: int | None, free_memory: int | None) -> None:
-    disk = sum(product.size for product in products) + max(product.temporary for product in products)
+    disk = sum(product.size for product in products)
     if free_disk is not None and disk > free_disk:
         raise NoRoom(
             f"too little disk: {format_amount(disk)} are needed, {format_amount(free_disk)} are free",

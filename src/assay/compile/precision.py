@@ -31,7 +31,7 @@ def quantisations(to: Target, asked: Iterable[str]) -> tuple[str, ...]:
         if to == "onnx" and name in ONNX_REFUSED:
             raise BadInput(f"{word} cannot be made for ONNX here", why=ONNX_REFUSED[name], remedy="try fp32 or int8")
         if name not in KNOWN[to]:
-            raise BadInput(f"there is no precision {word!r} for {to}", why=f"known: {', '.join(KNOWN[to])}")
+            raise BadInput(f"there is no precision {word!r} for {to}", remedy=f"name one of {', '.join(KNOWN[to])}")
         if name not in found:
             found.append(name)
     if not found:

@@ -19,7 +19,7 @@ def table(products: Sequence[tuple[Variant, Proof]], *, width: int | None = None
             size(variant.disk),
             rate(proof.decode_tps),
             percent(proof.agreement.value),
-            number(proof.kl.value) if proof.kl else UNKNOWN,
+            _small(proof.kl.value) if proof.kl else UNKNOWN,
             f"x {number(proof.perplexity_ratio.value)}" if proof.perplexity_ratio else UNKNOWN,
             "passed" if proof.passed else "refused",
         )
@@ -58,8 +58,13 @@ def _figures(interval: Interval | None) -> str:
     if interval is None:
         return UNKNOWN
     if interval.low is None or interval.high is None:
-        return number(interval.value)
-    return f"{number(interval.value)} ({number(interval.low)} to {number(interval.high)})"
+        return _small(interval.value)
+    return f"{_small(interval.value)} ({_small(interval.low)} to {_small(interval.high)})"
+
+
+def _small(value: float) -> str:
+    """A figure that may be almost nothing: ``5.2e-06``."""
+    return f"{value:.1e}" if 0 < abs(value) < 1e-4 else number(value)
 
 
 def _shares(interval: Interval) -> str:
