@@ -1,6 +1,6 @@
 """Language models of random weights, of every family that can be compiled, and whether what is compiled equals them.
 
-usage: python benchmarks/families.py --work FOLDER [--family llama,qwen3,gemma3,phi3] [--tiny]
+usage: python benchmarks/families.py --work FOLDER [--family llama,qwen3,gemma3,phi3] [--tiny] [--to onnx,gguf]
 
 Makes each model (about 100M parameters, a byte-pair tokenizer trained on the sources of Python's standard library) as a
 safetensors checkpoint below FOLDER, compiles it, and compares greedy tokens with transformers in fp32: 20 prompts of 32
@@ -10,12 +10,29 @@ that no text ends before it is asked to. What is there already is kept. Needs th
 
 from __future__ import annotations
 
+import argparse
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import greedy
 from family_tokenizers import STYLES, write_tokenizer
+
+from assay import compile as room
+from assay.compile.family import Target
+from assay.types import Silent
+
+PROMPTS, TOKENS, LONGEST = 20, 32, 200
+PRECISIONS: Mapping[Target, tuple[str, ...]] = {
+    "onnx": ("fp32", "int8", "int4"),
+    "gguf": ("f32", "q8_0", "q4_0", "q4_k_m"),
+}
+EXACT = ("fp32", "f32")
+NEAR_TIE = 0.01
+"""Logits between the best two, below which llama.cpp, whose tables are of f16, may choose the other."""
+BUNDLED = Path(room.__file__).parents[1] / "catalog/bundled/notes-0.5m/notes-0.5m-safetensors"
 
 
 @dataclass(frozen=True)
@@ -141,3 +158,60 @@ def _fill(model: Any, offset: float, never: list[int]) -> None:
     if not offset:  # Gemma multiplies its embeddings by the root of their width; the last norm makes up for it
         model.model.norm.weight.add_(7)
     model.get_output_embeddings().weight[never] = 0
+
+
+def check(name: str, source: Path, work: Path, to: Target) -> bool:
+    """Compile ``source``, print what came out, and whether the exact product said what transformers says."""
+    checkpoint = room.read_checkpoint(source, name=name)
+    plan = room.plan(checkpoint, to, PRECISIONS[to], free_disk=None, free_memory=None)
+    draw = random.Random(0)
+    vocabulary = checkpoint.weights["model.embed_tokens.weight"].shape[0]
+    asked = [[draw.randrange(300, vocabulary - 16) for _ in range(draw.randrange(4, LONGEST))] for _ in range(PROMPTS)]
+    reference = greedy.by_transformers(source, asked, TOKENS)
+    lead = sorted(lead for text in reference.leads for lead in text)
+    print(
+        f"{name}: {checkpoint.parameters / 1e6:.1f}M parameters; least lead {lead[0]:.2g}, median {lead[len(lead) // 2]:.2g}"
+    )
+    held = True
+    for product, planned in zip(
+        room.build(plan, work / "products", reporter=Silent(), work=work / "unfinished"), plan.products, strict=True
+    ):
+        if to == "onnx":
+            tokens = greedy.by_onnx(product.folder, asked, TOKENS)
+        else:
+            tokens = greedy.LlamaCpp(Path(product.variant.path or ""), LONGEST + TOKENS).greedy(asked, TOKENS)
+        seen = greedy.compare(reference, tokens)
+        if planned.quantisation in EXACT:
+            held &= max(seen.parted, default=0.0) < (NEAR_TIE if to == "gguf" else 0.0) or not seen.parted
+        parted = ", ".join(f"{lead:.2g}" for lead in sorted(seen.parted)[-3:]) or "-"
+        memory = f"{(product.memory or 0) / 1e6:.0f} of {planned.memory / 1e6:.0f}"
+        print(
+            f"  {product.variant.id:24} {seen.equal:2} of {seen.prompts} equal, leads where parted {parted:24} "
+            f"{(product.variant.disk or 0) / 1e6:7.1f} MB of {planned.size / 1e6:7.1f} planned, "
+            f"memory {memory} MB, {product.seconds:.0f} s",
+            flush=True,
+        )
+    return held
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--family", default="llama,qwen3,gemma3,phi3", help=f"of {', '.join(FAMILIES)}")
+    parser.add_argument("--to", default="onnx,gguf", help="formats")
+    parser.add_argument("--tiny", action="store_true", help="models of 0.1M parameters, for trying things out")
+    options = parser.parse_args()
+    shape = TINY if options.tiny else Shape()
+    sources = {family: make(options.work / family, family, shape) for family in options.family.split(",")}
+    formats = [to for to in get_args(Target) if to in options.to.split(",")]
+    held = [
+        check(name, source, options.work, to)
+        for name, source in ({"notes": BUNDLED} | sources).items()
+        for to in formats
+    ]
+    if not all(held):
+        raise SystemExit("an exact product did not say what transformers says")
+
+
+if __name__ == "__main__":
+    main()

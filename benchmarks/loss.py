@@ -53,7 +53,7 @@ def products(checkpoint: Path, to: Target, precisions: list[str], work: Path) ->
 
 
 def damaged(variant: Variant, folder: Path) -> tuple[Variant, str]:
-    """A copy in which the down projection of the middle layer is zero, and what was zeroed."""
+    """A copy in which the output projection of a middle layer's attention is zero, and what was zeroed."""
     path = Path(variant.path or "")
     copy = folder / path.name
     shutil.rmtree(folder, ignore_errors=True)
@@ -70,8 +70,8 @@ def damaged(variant: Variant, folder: Path) -> tuple[Variant, str]:
 def _zero_gguf(path: Path) -> str:
     import gguf
 
-    tensors = [tensor for tensor in gguf.GGUFReader(path).tensors if tensor.name.endswith("ffn_down.weight")]
-    tensor = tensors[len(tensors) // 2]
+    tensors = [tensor for tensor in gguf.GGUFReader(path).tensors if tensor.name.endswith("attn_output.weight")]
+    tensor = tensors[(len(tensors) - 1) // 2]
     start, length, name = int(tensor.data_offset), int(tensor.n_bytes), str(tensor.name)
     _zero(path, start, length)
     return name
@@ -82,8 +82,8 @@ def _zero_onnx(folder: Path) -> str:
     import onnx
 
     model = onnx.load(folder / "model.onnx", load_external_data=False)
-    layers = sorted({_layer(tensor.name) for tensor in model.graph.initializer if "down_proj" in tensor.name})
-    prefix = f"model.layers.{layers[len(layers) // 2]}.mlp.down_proj"
+    layers = sorted({_layer(tensor.name) for tensor in model.graph.initializer if "o_proj" in tensor.name})
+    prefix = f"model.layers.{layers[(len(layers) - 1) // 2]}.attn.o_proj"
     for tensor in model.graph.initializer:
         if tensor.name.startswith(prefix):
             place = {entry.key: entry.value for entry in tensor.external_data}

@@ -117,7 +117,7 @@ def test_a_failed_product_leaves_nothing_and_earlier_ones_stay(end: str, says: s
 
 def test_a_worker_that_writes_nothing_has_failed(tmp_path: Path) -> None:
     idle = "import sys; sys.stdin.readline(); print('{\"finished\": true}', flush=True)"
-    with pytest.raises(CompileError, match="wrote nothing|could not be made"):
+    with pytest.raises(CompileError, match="wrote nothing"):
         made(planned("q8_0"), tmp_path, command=(*PYTHON, idle))
     assert left(tmp_path) == []
 

@@ -88,9 +88,18 @@ def asked(found: catalog.Found, here: Here) -> tuple[catalog.Offers, list[str]]:
     unasked = [f"{error.message}" + (f": {error.why}" if error.why else "") for error in failures]
     if not answers:
         if failures and not found.variants:
-            raise failures[0]
+            raise _all_failed(failures, unasked)
         return catalog.Offers((), ()), unasked
     return catalog.offered(answers), unasked
+
+
+def _all_failed(failures: list[AssayError], told: list[str]) -> AssayError:
+    """The first failure, with what came of the other repositories."""
+    first = failures[0]
+    if len(failures) == 1:
+        return first
+    others = "; ".join(told[1:])
+    return type(first)(first.message, why=f"{first.why}; and {others}" if first.why else others, remedy=first.remedy)
 
 
 def best_of(choice: Choice, sizing: Sizing) -> Variant:
@@ -143,7 +152,7 @@ def fetch(
     return store.fetch(
         here.store,
         variants,
-        here.fetcher,
+        here.hub.fetch,
         transfers=transfers,
         parallel=here.settings.parallel,
         find_elsewhere=here.elsewhere,

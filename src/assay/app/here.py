@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +20,7 @@ from assay import hub as hubs
 from assay import store as stores
 from assay.errors import BadRegistry
 from assay.settings import PROJECT_FILE, Settings, hub_token, resolve
-from assay.types import Digests, File, RemoteFile, Variant
+from assay.types import File, Variant
 
 OBSERVED = "observed.jsonl"
 REGISTRY = "models.json"
@@ -100,18 +99,6 @@ class Here:
             offline=settings.offline,
             stall_s=settings.stall_s,
         )
-
-    def fetcher(
-        self,
-        source: RemoteFile,
-        part: Path,
-        tell: Callable[[int, int | None], None],
-        note: Callable[[str], None],
-        cancelled: threading.Event,
-        /,
-    ) -> Digests:
-        """One file from the hub, as the store wants it fetched."""
-        return self.hub.fetch(source, part, tell, note, cancelled)
 
     @cached_property
     def elsewhere(self) -> Callable[[File], Path | None]:

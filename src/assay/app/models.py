@@ -16,7 +16,7 @@ from assay import catalog, store
 from assay.app.getting import Choice, best_of, choose, fetch, none_runs
 from assay.app.here import Here, open_here
 from assay.app.sizing import Sizing
-from assay.errors import BadInput, HubError
+from assay.errors import BadInput, HubError, UnknownModel
 from assay.types import Estimate, Reporter, Silent, Stored, Transfers, Variant
 
 REMARK = "#"
@@ -211,10 +211,14 @@ def import_models(
 def _as_far_as_known(found: catalog.Found, here: Here, sizing: Sizing, *, ask: bool) -> Choice:
     try:
         return choose(found, here, sizing, ask=ask)
-    except HubError as error:
-        bare = [catalog.promised(wanted) for wanted in found.wanted]
+    except (HubError, UnknownModel) as error:
+        bare = {one.id: one for one in map(catalog.promised, reversed(found.wanted))}
         ranked = catalog.best(
-            [*found.variants, *bare], budget=sizing.budget, estimates={}, engines=sizing.engines, devices=("cpu",)
+            [*found.variants, *bare.values()],
+            budget=sizing.budget,
+            estimates={},
+            engines=sizing.engines,
+            devices=("cpu",),
         )
         reason = f"{error.message}" + (f": {error.why}" if error.why else "")
         return Choice(found=found, ranked=ranked, estimates={}, unasked=(reason,))

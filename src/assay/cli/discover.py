@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             home=args.home,
             reporter=reporter,
         )
-        measured = _measured(found, args, reporter) if args.bench else None
+        measured = _measured(found, args, reporter) if args.bench and found.finds else None
     if args.digest is not None:
         output.write(args.digest, digest(found.finds, found.since, found.until, app.machine_line(), found.left))
     if args.to is not None:

@@ -1,0 +1,92 @@
+"""Distributions read from the real engines, and what happens where there are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msgspec import structs
+
+from assay.catalog.bundled import bundled_variants
+from assay.engines.probe import probe
+from assay.engines.probe_onnxruntime_genai import log_softmax
+from assay.errors import BadInput, EngineError
+from assay.types import ProbeRequest, Scored, Variant
+
+ENGINES = {"gguf": "llamacpp", "onnx": "onnxruntime_genai"}
+IDS = tuple(range(300, 340))
+CHAT = ({"role": "user", "content": "Max will send the budget by Friday.\n\nWho will send the budget?"},)
+REQUEST = ProbeRequest(
+    sequences=(
+        Scored(ids=IDS, positions=(3, 20, 39), tops=(3, 10)),
+        Scored(ids=IDS[:5], positions=(0,)),
+        Scored(ids=IDS[::-1], tops=(7,)),
+    ),
+    prompts=(IDS[:8], IDS[10:30]),
+    new_tokens=6,
+    chats=(CHAT,),
+    answer_tokens=8,
+    texts=("The meeting was short.", ""),
+)
+
+
+def bundled(name: str) -> Variant:
+    return next(variant for variant in bundled_variants() if variant.id == name)
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("name", ["notes-4m:q8_0", "notes-4m:onnx-int4"])
+def test_what_is_asked_is_given(name: str, tmp_path: Path) -> None:
+    variant = bundled(name)
+    probed = probe(variant, ENGINES[variant.format], REQUEST, tmp_path)
+    rows = np.load(probed.distributions)
+    assert rows.shape == (4, probed.vocabulary)
+    assert np.exp(rows.astype(float)).sum(axis=1) == pytest.approx(np.ones(4), abs=1e-4)
+    assert [len(tops) for tops in probed.tops] == [2, 0, 1]
+    assert probed.tops[0][0] == int(rows[0].argmax())
+    assert all(0 < len(made) <= 6 for made in probed.greedy)
+    assert probed.answers == ("Max",)
+    assert probed.rendered[0] is not None
+    assert [len(ids) > 0 for ids in probed.tokenised] == [True, False]
+    assert probed.engine_version
+    again = probe(variant, ENGINES[variant.format], REQUEST, tmp_path / "again")
+    assert np.load(again.distributions) == pytest.approx(rows, abs=0.05)
+    assert again.greedy == probed.greedy
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("name", ["notes-4m:q8_0", "notes-4m:onnx-int4"])
+def test_a_continuation_is_the_chain_of_the_most_likely_tokens(name: str, tmp_path: Path) -> None:
+    variant, engine = bundled(name), ENGINES[bundled(name).format]
+    (made,) = probe(variant, engine, ProbeRequest(prompts=(IDS[:8],), new_tokens=5), tmp_path).greedy
+    whole = Scored(ids=IDS[:8] + made[:-1], tops=tuple(range(7, 7 + len(made))))
+    assert probe(variant, engine, ProbeRequest(sequences=(whole,)), tmp_path).tops == (made,)
+
+
+def test_a_file_that_is_no_model_is_an_error_with_the_last_lines(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + bytes(100))
+    variant = Variant(id="m", alias="m", format="gguf", source="here", path=str(tmp_path / "m.gguf"))
+    with pytest.raises(EngineError, match=r"m could not be asked|died while m was asked"):
+        probe(variant, "llamacpp", REQUEST, tmp_path)
+
+
+def test_an_engine_that_cannot_be_asked_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="runs onnx"):
+        probe(bundled("notes-4m:q8_0"), "onnxruntime_genai", REQUEST, tmp_path)
+
+
+def test_a_probe_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="still being asked"):
+        probe(bundled("notes-4m:q8_0"), "llamacpp", REQUEST, tmp_path, timeout_s=0.05)
+
+
+def test_ids_outside_the_vocabulary_are_an_error(tmp_path: Path) -> None:
+    request = ProbeRequest(sequences=(Scored(ids=(5, 999_999), positions=(1,)),))
+    with pytest.raises(EngineError):
+        probe(structs.replace(bundled("notes-4m:q8_0")), "llamacpp", request, tmp_path)
+
+
+def test_a_softmax_of_large_scores_is_no_infinity_and_one_with_nan_is_nan() -> None:
+    assert np.exp(log_softmax(np.array([1e4, 0, -1e4], np.float32))) == pytest.approx([1, 0, 0])
+    assert np.isnan(log_softmax(np.array([1.0, np.nan], np.float32))).all()
