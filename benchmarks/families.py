@@ -93,6 +93,10 @@ def _plain(theta: float, **others: Any) -> Callable[[Shape], dict[str, Any]]:
     return lambda _shape: {"rope_parameters": {"rope_type": "default", "rope_theta": theta}, **others}
 
 
+def _phi3(shape: Shape) -> dict[str, Any]:
+    return {**_plain(10000.0, sliding_window=None)(shape), "original_max_position_embeddings": shape.context}
+
+
 FAMILIES: Mapping[str, Family] = {
     "llama": Family("Llama", "llama3", _llama, tied=True),
     "mistral": Family("Mistral", "mistral", _plain(10000.0, sliding_window=None)),
@@ -100,7 +104,7 @@ FAMILIES: Mapping[str, Family] = {
     "qwen3": Family("Qwen3", "chatml", _plain(1000000.0), tied=True),
     "gemma2": Family("Gemma2", "gemma", _gemma2, tied=True, rows=2),
     "gemma3": Family("Gemma3", "gemma", _gemma3, tied=True, rows=6),
-    "phi3": Family("Phi3", "phi", _plain(10000.0, sliding_window=None)),
+    "phi3": Family("Phi3", "phi", _phi3),
 }
 
 
@@ -131,7 +135,6 @@ def make(folder: Path, family: str, shape: Shape = Shape(), seed: int = 0, **set
         max_position_embeddings=shape.context,
         tie_word_embeddings=made.tied,
         **special,
-        **({"original_max_position_embeddings": shape.context} if made.model == "Phi3" else {}),
         **({} if made.model in {"Phi3", "Qwen2"} else {"head_dim": shape.head}),
         **(made.settings(shape) | settings),
     )
@@ -168,10 +171,9 @@ def check(name: str, source: Path, work: Path, to: Target) -> bool:
     vocabulary = checkpoint.weights["model.embed_tokens.weight"].shape[0]
     asked = [[draw.randrange(300, vocabulary - 16) for _ in range(draw.randrange(4, LONGEST))] for _ in range(PROMPTS)]
     reference = greedy.by_transformers(source, asked, TOKENS)
-    lead = sorted(lead for text in reference.leads for lead in text)
-    print(
-        f"{name}: {checkpoint.parameters / 1e6:.1f}M parameters; least lead {lead[0]:.2g}, median {lead[len(lead) // 2]:.2g}"
-    )
+    leads = sorted(lead for text in reference.leads for lead in text)
+    size, least, median = checkpoint.parameters / 1e6, leads[0], leads[len(leads) // 2]
+    print(f"{name}: {size:.1f}M parameters; least lead {least:.2g}, median {median:.2g}")
     held = True
     for product, planned in zip(
         room.build(plan, work / "products", reporter=Silent(), work=work / "unfinished"), plan.products, strict=True

@@ -64,7 +64,9 @@ def by_transformers(folder: Path, prompts: Sequence[Ids], count: int) -> Referen
     tokens, leads = [], []
     with torch.no_grad():
         for prompt in prompts:
-            ids, cache, made, led = torch.tensor([list(prompt)]), None, [], []
+            ids, cache = torch.tensor([list(prompt)]), None
+            made: list[int] = []
+            led: list[float] = []
             while len(made) < count and not (made and made[-1] in ends):
                 out = model(ids, past_key_values=cache, use_cache=True)
                 cache = out.past_key_values

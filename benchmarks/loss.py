@@ -52,33 +52,33 @@ def products(checkpoint: Path, to: Target, precisions: list[str], work: Path) ->
         yield product.variant
 
 
-def damaged(variant: Variant, folder: Path) -> tuple[Variant, str]:
-    """A copy in which the output projection of a middle layer's attention is zero, and what was zeroed."""
+def damaged(variant: Variant, folder: Path, byte: bytes = b"\0") -> tuple[Variant, str]:
+    """A copy in which the output projection of a middle layer's attention is all ``byte``, and the tensor's name."""
     path = Path(variant.path or "")
     copy = folder / path.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if path.is_dir():
         shutil.copytree(path, copy)
-        name = _zero_onnx(copy)
+        name = _fill_onnx(copy, byte)
     else:
         shutil.copyfile(path, copy)
-        name = _zero_gguf(copy)
+        name = _fill_gguf(copy, byte)
     return structs.replace(variant, id=f"{variant.id}-damaged", path=str(copy), files=()), name
 
 
-def _zero_gguf(path: Path) -> str:
+def _fill_gguf(path: Path, byte: bytes) -> str:
     import gguf
 
     tensors = [tensor for tensor in gguf.GGUFReader(path).tensors if tensor.name.endswith("attn_output.weight")]
     tensor = tensors[(len(tensors) - 1) // 2]
     start, length, name = int(tensor.data_offset), int(tensor.n_bytes), str(tensor.name)
-    _zero(path, start, length)
+    _fill(path, start, length, byte)
     return name
 
 
-def _zero_onnx(folder: Path) -> str:
-    """Of a quantised matrix also the scales and zero points, so that it is zero and not a constant."""
+def _fill_onnx(folder: Path, byte: bytes) -> str:
+    """Of a quantised matrix also the scales and zero points, so that zeros make it zero and not a constant."""
     import onnx
 
     model = onnx.load(folder / "model.onnx", load_external_data=False)
@@ -88,7 +88,7 @@ def _zero_onnx(folder: Path) -> str:
         if tensor.name.startswith(prefix):
             place = {entry.key: entry.value for entry in tensor.external_data}
             if "location" in place:
-                _zero(folder / place["location"], int(place.get("offset", 0)), int(place["length"]))
+                _fill(folder / place["location"], int(place.get("offset", 0)), int(place["length"]), byte)
     return prefix
 
 
@@ -96,12 +96,12 @@ def _layer(name: str) -> int:
     return int(name.split("layers.")[1].split(".", maxsplit=1)[0])
 
 
-def _zero(path: Path, start: int, length: int) -> None:
+def _fill(path: Path, start: int, length: int, byte: bytes) -> None:
     if length <= 0:
-        raise SystemExit(f"nothing to zero in {path}")
+        raise SystemExit(f"nothing to damage in {path}")
     with path.open("r+b") as file:
         file.seek(start)
-        file.write(b"\0" * length)
+        file.write(byte * length)
 
 
 def row(variant: Variant, proof: Proof) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.catalog import bundled_folder
+from assay.catalog import bundled_folder, curated
 from assay.cli import main
 from tests.cli.conftest import Told
 from tests.hub.running import Server, running
@@ -42,6 +42,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     gated.mkdir()
     shutil.copy(gguf / "tiny-Q8_0.gguf", gated / "gated-Q8_0.gguf")
     (gated / ".repo.json").write_text(json.dumps({"gated": "manual", "tags": ["gguf"]}), encoding="utf-8")
+    known = next(entry for entry in curated() if entry.alias == "qwen2.5-0.5b")
+    alias = root / known.gguf[0]
+    alias.mkdir(parents=True)
+    shutil.copy(gguf / "tiny-Q8_0.gguf", alias / "qwen2.5-0.5b-instruct-q8_0.gguf")
     with running(root, token=TOKEN) as server:
         yield server
 
@@ -85,6 +89,16 @@ def test_from_a_name_to_an_answer_in_one_command(hub: Server, assay: Assay, tmp_
     assert again.code == 0, again.err
     assert json.loads(again.out)["sample"]["text"].strip() == told.out.strip()
     assert len(hub.log("*.gguf")) == before, "what is here is not fetched again"
+
+
+@pytest.mark.engines
+def test_from_an_alias_to_an_answer_in_one_command(assay: Assay) -> None:
+    told = assay("model", "run", "qwen2.5-0.5b-instruct", "--prompt", "Who is going?", "--max-tokens", "8")
+    assert told.code == 0, told.err
+    assert told.out.strip()
+    info = assay("model", "info", "qwen2.5-0.5b")
+    assert "apache-2.0 (permissive)" in info.out
+    assert "by download" in info.out
 
 
 @pytest.mark.engines
@@ -277,9 +291,16 @@ def test_import_without_a_path_tells_what_there_is(assay: Assay) -> None:
 
 @pytest.mark.parametrize(
     ("theirs", "ours"),
-    [("pull", "model download"), ("rm", "cache remove"), ("list", "model list"), ("show", "model info")],
+    [
+        ("model pull", "model download"),
+        ("model rm", "cache remove"),
+        ("pull", "model download"),
+        ("rm", "cache remove"),
+        ("list", "model list"),
+        ("show", "model info"),
+    ],
 )
 def test_other_runners_words_print_ours(assay: Assay, theirs: str, ours: str) -> None:
-    told = assay(theirs, "x")
+    told = assay(*theirs.split(), "x")
     assert told.code == 2
     assert f"assay {ours}" in told.err

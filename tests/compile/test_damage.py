@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.compile.family import Target
 from assay.compile.gate import default_gate, judge
 from assay.compile.proof import prove
 from assay.compile.reference import Original, ask_original
@@ -44,7 +45,7 @@ def proof_of(original: Original, variant: Variant, work: Path, precision: str) -
 @pytest.mark.engines
 @pytest.mark.parametrize(("to", "precision"), [("gguf", "fp32"), ("gguf", "int4"), ("onnx", "fp32"), ("onnx", "int4")])
 def test_a_whole_product_passes_and_a_damaged_one_is_refused(
-    original: Original, tmp_path: Path, to: str, precision: str
+    original: Original, tmp_path: Path, to: Target, precision: str
 ) -> None:
     (variant,) = loss.products(BUNDLED, to, [precision], tmp_path)
     whole = proof_of(original, variant, tmp_path / "whole", precision)
@@ -60,3 +61,13 @@ def test_a_whole_product_passes_and_a_damaged_one_is_refused(
     assert damaged.kl is not None
     assert whole.kl is not None
     assert damaged.kl.value > 3 * whole.kl.value
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("to", ["gguf", "onnx"])
+def test_a_product_whose_engine_gives_nan_is_refused_for_that(original: Original, tmp_path: Path, to: Target) -> None:
+    (variant,) = loss.products(BUNDLED, to, ["fp32"], tmp_path)
+    broken, _ = loss.damaged(variant, tmp_path / "damaged", byte=b"\xff")
+    proof = proof_of(original, broken, tmp_path / "probe", "fp32")
+    assert proof.kl is None
+    assert proof.failed[0] == f"at {proof.tokens} of {proof.tokens} positions the product gave no finite probabilities"

@@ -57,8 +57,7 @@ def test_what_is_not_finite_is_marked_and_nothing_else(bad: list[float]) -> None
     left = logs([0.5, 0.5], [0.5, 0.5])
     found = compare(left, logs(bad, [0.5, 0.5]), [0, 0])
     assert np.isnan(found.kl).tolist() == [True, False]
-    assert np.isnan(found.surprise[0]).all()
-    assert np.isfinite(found.surprise[1]).all()
+    assert np.isfinite(found.surprise).tolist() == [[True, False], [True, True]]
 
 
 def test_divergence_survives_more_rows_than_are_taken_at_once() -> None:
@@ -91,7 +90,8 @@ def test_a_perplexity_is_e_to_the_mean_surprise_and_always_a_number() -> None:
     found = exp_mean_interval([math.log(2), math.log(8)], [0, 1])
     assert found is not None
     assert found.value == pytest.approx(4)
-    assert (found.low, found.high) == (pytest.approx(2), pytest.approx(8))
+    assert found.low == pytest.approx(2)
+    assert found.high == pytest.approx(8)
     endless = exp_mean_interval([1e6], [0])
     assert endless is not None
     assert math.isfinite(endless.value)

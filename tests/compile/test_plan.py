@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from assay.compile import plan, read_checkpoint
+from assay.compile.family import Target
 from assay.compile.precision import quantisations
 from assay.errors import BadInput, NoRoom
 from tests.compile.models import BUNDLED, MISSING, SKIP
@@ -80,9 +82,9 @@ def test_a_checkpoint_that_lacks_a_tensor_is_refused_for_both(tmp_path: Path) ->
     shutil.copytree(BUNDLED, tmp_path / "m")
     config = tmp_path / "m" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"num_hidden_layers": 5}))
-    for to in ("gguf", "onnx"):
+    for to in get_args(Target):
         with pytest.raises(BadInput, match="not a whole qwen3 checkpoint"):
-            plan(read_checkpoint(tmp_path / "m"), to, ["fp32"], free_disk=None, free_memory=None)  # type: ignore[arg-type]
+            plan(read_checkpoint(tmp_path / "m"), to, ["fp32"], free_disk=None, free_memory=None)
 
 
 @needs_extra

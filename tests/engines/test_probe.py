@@ -16,7 +16,7 @@ from assay.types import ProbeRequest, Scored, Variant
 
 ENGINES = {"gguf": "llamacpp", "onnx": "onnxruntime_genai"}
 IDS = tuple(range(300, 340))
-CHAT = ({"role": "user", "content": "Max will send the budget by Friday.\n\nWho will send the budget?"},)
+CHAT = ({"role": "user", "content": "Notes of the Mihe meeting. Joel left early.\n\nWhich meeting was it?"},)
 REQUEST = ProbeRequest(
     sequences=(
         Scored(ids=IDS, positions=(3, 20, 39), tops=(3, 10)),
@@ -46,7 +46,7 @@ def test_what_is_asked_is_given(name: str, tmp_path: Path) -> None:
     assert [len(tops) for tops in probed.tops] == [2, 0, 1]
     assert probed.tops[0][0] == int(rows[0].argmax())
     assert all(0 < len(made) <= 6 for made in probed.greedy)
-    assert probed.answers == ("Max",)
+    assert probed.answers == ("Mihe",)
     assert probed.rendered[0] is not None
     assert [len(ids) > 0 for ids in probed.tokenised] == [True, False]
     assert probed.engine_version

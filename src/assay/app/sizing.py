@@ -78,7 +78,9 @@ class Sizing:
             family = _family(variant)
             if family not in self._shapes:
                 self._shapes[family] = self._read(variant) or Measured(None, 0)
-            found[variant.id] = self._estimated(variant, Measured(self._shapes[family].shape, variant.disk))
+            shape = self._shapes[family].shape
+            own = catalog.retyped(shape, variant.quantisation, variant.disk) if shape else None
+            found[variant.id] = self._estimated(variant, Measured(own, variant.disk))
         return found
 
     def told(self, variant: Variant) -> Variant:

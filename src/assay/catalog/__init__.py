@@ -31,7 +31,7 @@ from assay.catalog.resolve import resolve
 from assay.catalog.shape import Shape
 from assay.catalog.wanted import Wanted, offered, promised
 from assay.catalog.watermark import Watermark, move_watermark, read_watermark, start_of_look
-from assay.catalog.weigh import measure_of
+from assay.catalog.weigh import measure_of, retyped
 
 __all__ = [
     "PIPELINES",
@@ -83,6 +83,7 @@ __all__ = [
     "registry_schema",
     "remote_variant",
     "resolve",
+    "retyped",
     "start_of_look",
     "suits",
     "variants_at",

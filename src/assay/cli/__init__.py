@@ -55,6 +55,16 @@ ELSEWHERE = {
 }  # fmt: skip
 """What other runners call it -> what it is called here."""
 
+WITHIN = {
+    "model": {
+        "ls": "model list", "show": "model info", "pull": "model download", "get": "model download",
+        "rm": "cache remove", "remove": "cache remove", "delete": "cache remove", "add": "model import",
+        "convert": "model compile", "quantize": "model compile", "chat": "model run",
+    },
+    "cache": {"dir": "cache location", "rm": "cache remove", "delete": "cache remove", "clean": "cache prune"},
+}  # fmt: skip
+"""The same after a command of ours."""
+
 EPILOGUE = "assay COMMAND --help tells more. Exit codes: 0 done, 1 a check failed, 2 bad usage, 3 nothing measured."
 
 
@@ -94,6 +104,9 @@ def _run(words: list[str]) -> int:
     if name not in COMMANDS:
         near = [ELSEWHERE[name]] if name in ELSEWHERE else difflib.get_close_matches(name, COMMANDS, n=1)
         top.fail(f"there is no command {name!r}", None, f"assay {near[0] if near else '--help'}")
+    meant = WITHIN.get(name, {}).get(words[1]) if len(words) > 1 else None
+    if meant is not None:
+        top.fail(f"there is no command {name + ' ' + words[1]!r}", None, f"assay {meant}")
     module = importlib.import_module(COMMANDS[name][0])
     options = command_parser(name, module).parse_args(words[1:])
     options.typed = shlex.join(["assay", *words])

@@ -40,8 +40,7 @@ def width() -> int | None:
 
 def lines(texts: Iterable[str]) -> None:
     """Each text on a line of its own."""
-    for text in texts:
-        sys.stdout.write(text + "\n")
+    sys.stdout.write("".join(f"{text}\n" for text in texts))
 
 
 def write(path: Path, text: str | bytes) -> None:

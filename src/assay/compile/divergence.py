@@ -52,7 +52,7 @@ def compare(original: Rows, product: Rows, following: Sequence[int | None]) -> C
         for i, token in enumerate(following[rows]):
             if token is not None and token < width:
                 surprise[start + i] = -left[i, token], -right[i, token]
-    surprise[~np.isfinite(surprise).all(axis=1)] = np.nan
+    surprise[~np.isfinite(surprise)] = np.nan
     return Compared(kl, surprise)
 
 

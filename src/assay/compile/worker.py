@@ -84,10 +84,13 @@ def peak_memory() -> int | None:
     """The most bytes that this process has had in memory, where the system tells."""
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage on Linux counts what the parent had when it forked
+        lines = (line.split() for line in status.read_text().splitlines())
+        return next((int(words[1]) * 1024 for words in lines if words[0] == "VmHWM:"), None)
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _progress(send: Callable[[dict[str, Any]], None], done: int, total: int, text: str) -> None:

@@ -42,12 +42,14 @@ def _cells(character: str) -> int:
 
 
 def _fit(text: str, width: int, *, right: bool) -> str:
-    if shown_width(text) > width:
+    taken = shown_width(text)
+    if taken > width:
         kept = ""
         for character in text:
             if shown_width(kept) + _cells(character) > width - 1:
                 break
             kept += character
         text = kept + "\N{HORIZONTAL ELLIPSIS}"
-    room = " " * (width - shown_width(text))
+        taken = shown_width(text)
+    room = " " * (width - taken)
     return room + text if right else text + room

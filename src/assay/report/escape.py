@@ -23,7 +23,8 @@ def clean(text: str) -> str:
 
 def one_line(text: str, limit: int | None = None) -> str:
     """Clean text on one line, cut to ``limit`` characters with an ellipsis."""
-    line = _SPACES.sub(" ", clean(text)).strip()
+    plain = text.isprintable() and "  " not in text
+    line = text.strip() if plain else _SPACES.sub(" ", clean(text)).strip()
     return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
