@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ def test_every_position_of_a_passage_has_a_token_after_it(length: int, count: in
 def test_places_are_spread_to_both_ends(length: int, count: int) -> None:
     found = spread(range(length), count)
     assert len(found) == len(set(found)) == min(length, count)
-    gaps = {b - a for a, b in zip(found, found[1:], strict=False)}
+    gaps = {b - a for a, b in pairwise(found)}
     assert not gaps or max(gaps) - min(gaps) <= 1
 
 

@@ -22,10 +22,12 @@ from assay.compile.gate import judge as judged
 from assay.compile.proof import prove
 from assay.compile.reference import Original, ask_original
 from assay.engines.probe import probe
-from assay.errors import BadInput, UnknownModel
+from assay.errors import BadInput, EngineUnavailable, UnknownModel
 from assay.types import Probed, ProbeRequest, Prompt, Proof, Reporter, Silent, Stored, Transfers, Variant
 
 DEFAULT_PRECISION = "int8"
+ANSWER_TOKENS = 128
+"""Longest answer that a check is given."""
 WORK = "compiling"
 """Folder beside the models for what is not finished, so that a second call goes on with it."""
 
@@ -129,13 +131,14 @@ class _Ask:
                 name=self.original.id,
                 digest=self.digest,
                 text=self.passages,
+                answer_tokens=ANSWER_TOKENS,
                 free_memory=machine.memory_budget(),
                 reporter=self.reporter,
             )
         proof = prove(
             self.answered,
             product,
-            engine=engines_here()[product.format][0],
+            engine=_engine(product),
             probe=_probe,
             work=self.work / "product",
             score=self._score if any(question.expect for question in self.questions) else None,
@@ -166,6 +169,22 @@ def _made_and_proven(plan: compile.Plan, ask: _Ask) -> list[Compiled]:
             )
         shutil.rmtree(ask.work, ignore_errors=True)
     return made
+
+
+def _engine(product: Variant) -> str:
+    """The engine that will serve the product.
+
+    Raises:
+        EngineUnavailable: none here reads its format.
+    """
+    reading = engines_here().get(product.format, ())
+    if not reading:
+        raise EngineUnavailable(
+            f"no engine here runs {product.format}",
+            why=f"{product.id} is proven by the engine that will serve it",
+            remedy="assay doctor tells what is missing",
+        )
+    return reading[0]
 
 
 def _probe(variant: Variant, engine: str, request: ProbeRequest, folder: Path, reporter: Reporter) -> Probed:

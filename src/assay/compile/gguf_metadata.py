@@ -66,6 +66,11 @@ def metadata_of(checkpoint: Checkpoint) -> Metadata:
     }
     scaling, vectors = _scaling(checkpoint, rope, _rotated(checkpoint, width))
     window, notes = _window(checkpoint)
+    original = scaling.get("rope.scaling.original_context_length")
+    if rope.kind == "longrope":
+        notes += (
+            f"in a context of more than {original} tokens llama.cpp takes the long factors from the first token on",
+        )
     if rope.local_theta is not None:
         window["rope.freq_base_swa"] = rope.local_theta
     return Metadata(ARCHITECTURE.get(family, family), values | scaling | window, vectors, notes)

@@ -29,7 +29,7 @@ BLOCK = 32
 GRAPH = 1_000_000
 """More than the graph without its weights takes."""
 MEMORY_BASE = 550_000_000
-ROPES = {"llama": ("llama3",), "qwen2": ("linear", "yarn"), "qwen3": ("linear", "yarn"), "phi3": ("longrope",)}
+ROPES = {"llama": ("llama3",), "qwen2": ("linear",), "qwen3": ("linear",), "phi3": ("longrope",)}
 """Of Llama's kinds of rotary scaling, the builder reads one and passes over the others without a word."""
 
 
@@ -37,8 +37,7 @@ def build_onnx(checkpoint: Path, family: str, quantisation: str, out: Path, cach
     """Write the folder ``out``. The builder prints what it does, which ``progress_of`` reads."""
     builder: Any = _builder()
     options = builder.parse_extra_options("", str(checkpoint), str(out), quantisation, "cpu", str(cache), list(OPTIONS))
-    if family == "gemma3":
-        _flatten_rope(options["hf_details"]["hf_config"])
+    _fit(options["hf_details"]["hf_config"], family)
     builder.create_model("", str(checkpoint), str(out), quantisation, "cpu", str(cache), **options)
 
 
@@ -66,12 +65,17 @@ def _builder() -> Any:
     return importlib.import_module(BUILDER)
 
 
-def _flatten_rope(config: Any) -> None:
-    """The builder reads one set of rotary parameters, and the local layers' base from a name of its own."""
+def _fit(config: Any, family: str) -> None:
+    """The builder reads names that transformers 5 no longer gives a configuration; the model's own stays."""
     ropes = config.rope_parameters
-    config.rope_parameters = dict(ropes["full_attention"])
-    config.rope_theta = ropes["full_attention"]["rope_theta"]
-    config.rope_local_base_freq = ropes["sliding_attention"]["rope_theta"]
+    if family == "gemma3":
+        config.rope_parameters = dict(ropes["full_attention"])
+        config.rope_theta = ropes["full_attention"]["rope_theta"]
+        config.rope_local_base_freq = ropes["sliding_attention"]["rope_theta"]
+    if family == "phi3":
+        ropes.setdefault("type", ropes.get("rope_type", "default"))
+    if family in {"mistral", "phi3"} and config.sliding_window:
+        config.layer_types = ["sliding_attention"] * config.num_hidden_layers
 
 
 def onnx_size(checkpoint: Checkpoint, quantisation: str) -> int:
