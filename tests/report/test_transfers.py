@@ -36,7 +36,7 @@ def test_without_a_terminal_the_whole_is_told_now_and_then() -> None:
         assert "1.00 MB of 2.00 MB" in told(out)[0]
         assert "100 kB/s, about 10 s left" in told(out)[0]
         transfers.file("a.gguf", 2_000_000, 2_000_000)
-    assert told(out)[-1].startswith("1 of 1 files, 2.00 MB of 2.00 MB")
+    assert told(out)[-1].startswith("1 of 1 file, 2.00 MB of 2.00 MB")
 
 
 def test_what_was_here_already_is_no_speed() -> None:

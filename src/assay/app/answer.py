@@ -69,7 +69,8 @@ async def _brought_up(
             raise EngineStartFailed(
                 f"{candidate.label} died while it answered", why=status.reason, remedy="assay doctor"
             )
-        raise NothingMeasured(f"{candidate.label} gave no answer", why=told, remedy="the same with --debug, or --ctx")
+        longer = "give it longer: --timeout" if sample.error.kind == "timeout" else "the same with --debug, or --ctx"
+        raise NothingMeasured(f"{candidate.label} gave no answer", why=told, remedy=longer)
     return Answer(
         variant=candidate.variant.id,
         reasons=(),

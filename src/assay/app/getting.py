@@ -8,13 +8,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from assay import catalog, store
 from assay.app.here import Here
 from assay.app.sizing import Sizing
 from assay.errors import AssayError, HubError, HubUnreachable, NoRoom, UnknownModel
 from assay.types import Estimate, Repo, Stored, Transfers, Variant
+
+SHOWN = 6
+"""Variants that an error tells of."""
 
 
 class Choice(Struct, frozen=True, kw_only=True):
@@ -66,7 +69,26 @@ def choose(found: catalog.Found, here: Here, sizing: Sizing, *, ask: bool = True
         engines=sizing.engines,
         devices=("cpu",),
     )
-    return Choice(found=found, ranked=ranked, estimates=estimates, left_out=offered.left_out, unasked=tuple(unasked))
+    return Choice(
+        found=found,
+        ranked=_sound(ranked, sizing),
+        estimates=estimates,
+        left_out=offered.left_out,
+        unasked=(*unasked, *sizing.unread),
+    )
+
+
+def _sound(ranked: catalog.Ranked, sizing: Sizing) -> catalog.Ranked:
+    """The same, with what its headers speak against after all that can be run."""
+    judged = [(ranking, sizing.against(ranking.variant)) for ranking in ranked.rankings]
+    told = [_spoken_against(ranking, against) if against else ranking for ranking, against in judged]
+    return catalog.Ranked(tuple(sorted(told, key=lambda ranking: not ranking.ok)))
+
+
+def _spoken_against(ranking: catalog.Ranking, against: str) -> catalog.Ranking:
+    """What says that it runs gives way; why it does not run anyway, and what it takes, stays."""
+    rest = ranking.reasons[1:] if ranking.ok else ranking.reasons
+    return structs.replace(ranking, ok=False, reasons=(against, *rest))
 
 
 def asked(found: catalog.Found, here: Here) -> tuple[catalog.Offers, list[str]]:
@@ -108,23 +130,36 @@ def best_of(choice: Choice, sizing: Sizing) -> Variant:
     Raises:
         NoRoom: what could run does not fit. UnknownModel: nothing of it can run here.
     """
+    passed: dict[str, catalog.Ranking] = {}
     for ranking in choice.ranked.rankings:
         if not ranking.ok:
             continue
         if ranking.variant.here:
             return ranking.variant
         estimate = sizing.exact(ranking.variant)
-        fits, _ = catalog.fit_of(ranking.variant, estimate, sizing.budget)
-        if fits != "no":
+        fits, room = catalog.fit_of(ranking.variant, estimate, sizing.budget)
+        against = sizing.against(ranking.variant)
+        if fits != "no" and against is None:
             return ranking.variant
-    raise none_runs(choice)
+        passed[ranking.variant.id] = structs.replace(ranking, ok=False, reasons=(against or room,))
+    rankings = tuple(passed.get(ranking.variant.id, ranking) for ranking in choice.ranked.rankings)
+    raise none_runs(structs.replace(choice, ranked=catalog.Ranked(rankings)), sizing)
 
 
-def none_runs(choice: Choice) -> AssayError:
+def none_runs(choice: Choice, sizing: Sizing) -> AssayError:
     """Why nothing of what was found can run here."""
     alias, rankings = choice.found.alias, choice.ranked.rankings
-    reasons = [f"{ranking.variant.id}: {'; '.join(ranking.reasons)}" for ranking in rankings[:6]]
-    if any(ranking.engine is not None for ranking in rankings):
+    reasons = [f"{ranking.variant.id}: {'; '.join(ranking.reasons)}" for ranking in rankings[:SHOWN]]
+    if len(rankings) > SHOWN:
+        reasons.append(f"and {len(rankings) - SHOWN} more")
+    runnable = [ranking for ranking in rankings if ranking.engine is not None]
+    if runnable and all(sizing.against(ranking.variant) is not None for ranking in runnable):
+        return UnknownModel(
+            f"nothing of {alias} can be run",
+            why="; ".join(reasons),
+            remedy="give a smaller --ctx, or look for another repository of the same model",
+        )
+    if runnable:
         return NoRoom(
             f"{alias} does not fit this machine",
             why="; ".join(reasons),

@@ -121,5 +121,5 @@ def open_here(flags: Mapping[str, Any], *, token: str | None = None) -> Here:
 def _own_lists(home: Path, named: Path | None) -> list[Path]:
     """The project's list and the user's, where they are there and not the one that was named."""
     own = [Path.cwd() / REGISTRY, home / REGISTRY]
-    known = named.absolute() if named is not None else None
-    return [path for path in own if path.is_file() and path.absolute() != known]
+    there = dict.fromkeys(path.absolute() for path in own if path.is_file())
+    return [path for path in there if named is None or path != named.absolute()]

@@ -146,12 +146,12 @@ def download(
     transfers = transfers or Silent()
     wanted: list[Variant] = []
     kept: list[Stored] = []
-    for name in names:
+    for name in dict.fromkeys(names):
         found = here.catalog.find(name)
         if found.variants:
             kept += _here_already(name, found, here, transfers)
             continue
-        wanted += _to_fetch(choose(found, here, sizing), sizing)
+        wanted += _to_fetch(choose(found, here, sizing), sizing, transfers)
     fetched = fetch(wanted, here, transfers=transfers, cancelled=cancelled)
     for one in fetched:
         sizing.estimate(here.store.placed(one))
@@ -246,12 +246,16 @@ def _here_already(name: str, found: catalog.Found, here: Here, transfers: Transf
     return kept
 
 
-def _to_fetch(chosen: Choice, sizing: Sizing) -> list[Variant]:
-    """What a person named, whether or not it fits; else the best of what does."""
+def _to_fetch(chosen: Choice, sizing: Sizing, transfers: Transfers) -> list[Variant]:
+    """What a person named, whether or not it fits or runs, with a word about that; else the best of what does."""
     named = any(wanted.name.selector for wanted in chosen.found.wanted)
     if not named:
         return [best_of(chosen, sizing)]
     variants = [ranking.variant for ranking in chosen.ranked.rankings]
     if not variants:
-        raise none_runs(chosen)
+        raise none_runs(chosen, sizing)
+    for ranking in chosen.ranked.rankings:
+        against = sizing.against(ranking.variant)
+        if against is not None or ranking.fits == "no":
+            transfers.note(f"{ranking.variant.id} is not going to run here: {against or '; '.join(ranking.reasons)}")
     return variants

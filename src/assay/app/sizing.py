@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from msgspec import Struct, structs
 
 from assay import catalog, engines, machine
 from assay.app.here import Here
-from assay.errors import AssayError
+from assay.errors import AssayError, BadInput
 from assay.formats import FileReader, Reader
 from assay.types import Estimate, File, Format, Variant
 
@@ -24,13 +25,18 @@ Family = tuple[str, str | None, Format]
 """Repository, revision and format: variants of one such have one shape."""
 SHAPES = "shapes.json"
 """File beside the models: what headers told, by the digest of the variant."""
+COMMIT = 40
+"""Hexadecimal digits of a commit, which always means the same files."""
+BROKEN = 3
+"""Of a repository so many broken headers are enough; then the files' sizes must do."""
 
 
 class Measured(Struct, frozen=True):
-    """What the headers of a variant tell; ``weights`` are bytes."""
+    """What the headers of a variant tell; ``weights`` are bytes. ``problem`` says why they are no sound headers."""
 
     shape: catalog.Shape | None
     weights: int
+    problem: str | None = None
 
 
 class Sizing:
@@ -41,7 +47,10 @@ class Sizing:
         self._context = context_length or here.settings.context_length
         self._slots = slots or 1
         self._fresh: dict[str, Measured] = {}
-        self._shapes: dict[Family, Measured] = {}
+        self._passing: dict[str, Measured] = {}
+        self._shapes: dict[Family, catalog.Shape | None] = {}
+        self._broken: Counter[Family] = Counter()
+        self._unread: dict[str, str] = {}
 
     @cached_property
     def budget(self) -> int | None:
@@ -59,8 +68,7 @@ class Sizing:
 
     def estimate(self, variant: Variant) -> Estimate | None:
         """The estimate for a variant whose headers lie here or were read before; None where nothing is known of it."""
-        measured = self._known(variant) or (self._read(variant) if _lies_here(variant) else None)
-        return self._estimated(variant, measured) if measured else None
+        return self._estimated(variant, self._known(variant) or (self._read(variant) if _lies_here(variant) else None))
 
     def estimates(self, variants: Iterable[Variant]) -> dict[str, Estimate]:
         """Estimates by id, of offered variants too: of each repository and format one header is asked of the hub.
@@ -75,18 +83,45 @@ class Sizing:
                 continue
             if variant.disk is None or not variant.source.startswith("hf:") or variant.format == "safetensors":
                 continue
-            family = _family(variant)
-            if family not in self._shapes:
-                self._shapes[family] = self._read(variant) or Measured(None, 0)
-            shape = self._shapes[family].shape
+            shape = self._family_shape(variant)
             own = catalog.retyped(shape, variant.quantisation, variant.disk) if shape else None
-            found[variant.id] = self._estimated(variant, Measured(own, variant.disk))
+            rough = self._estimated(variant, self._known(variant) or Measured(own, variant.disk))
+            if rough is not None:
+                found[variant.id] = rough
         return found
+
+    def _family_shape(self, variant: Variant) -> catalog.Shape | None:
+        """The shape of the variant's repository and format, by the first of them whose header can be read."""
+        family = _family(variant)
+        if family not in self._shapes:
+            measured = self._read(variant)
+            if measured is not None and measured.problem is not None:
+                self._broken[family] += 1
+                if self._broken[family] < BROKEN:
+                    return None
+            self._shapes[family] = measured.shape if measured else None
+        return self._shapes[family]
+
+    def against(self, variant: Variant) -> str | None:
+        """Why no engine will start it, by its headers: they are broken, or allow no context as long as asked for."""
+        measured = self._known(variant)
+        if measured is not None and measured.problem is not None:
+            return measured.problem
+        shape = measured.shape if measured else self._shapes.get(_family(variant))
+        longest = shape.context_length if shape else None
+        if longest is None or self._context is None or self._context <= longest:
+            return None
+        return f"{self._context:,} tokens of context were asked for, and it has at most {longest:,}"
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Whose headers the hub did not give, and why."""
+        return tuple(f"the headers of {repo}: {why}" for repo, why in self._unread.items())
 
     def told(self, variant: Variant) -> Variant:
         """The variant with what its header tells and nobody else did: parameters and context length."""
-        measured = self._known(variant) or self._shapes.get(_family(variant))
-        shape = measured.shape if measured else None
+        measured = self._known(variant)
+        shape = measured.shape if measured else self._shapes.get(_family(variant))
         if shape is None:
             return variant
         return structs.replace(
@@ -97,8 +132,7 @@ class Sizing:
 
     def exact(self, variant: Variant) -> Estimate | None:
         """The estimate by the variant's own headers, which are asked of the hub where they are not here."""
-        measured = self._known(variant) or self._read(variant)
-        return self._estimated(variant, measured) if measured else None
+        return self._estimated(variant, self._known(variant) or self._read(variant))
 
     def close(self) -> None:
         """Keep what was read for the next time; a file that cannot be written costs time, and nothing else."""
@@ -124,15 +158,21 @@ class Sizing:
             return {}
 
     def _known(self, variant: Variant) -> Measured | None:
-        return self._fresh.get(variant.digest) or self._kept.get(variant.digest)
+        digest = variant.digest
+        return self._fresh.get(digest) or self._passing.get(digest) or self._kept.get(digest)
 
     def _read(self, variant: Variant) -> Measured | None:
-        """From the headers; None where they cannot be read, which a download or a start will tell of."""
+        """From the headers; None where they cannot be had, which a download or a start will tell of."""
         try:
             measured = Measured(*catalog.measure_of(variant, self._opened))
-        except AssayError:
+        except BadInput as error:
+            if isinstance(error.__cause__, OSError):
+                return None
+            measured = Measured(None, 0, error.message + (f" ({error.why})" if error.why else ""))
+        except AssayError as error:
+            self._unread.setdefault(variant.source.removeprefix("hf:"), error.why or error.message)
             return None
-        self._fresh[variant.digest] = measured
+        (self._fresh if _lasting(variant) else self._passing)[variant.digest] = measured
         return measured
 
     def _opened(self, variant: Variant, file: File) -> Reader:
@@ -143,7 +183,9 @@ class Sizing:
         path = f"{variant.folder}/{file.path}" if variant.folder else file.path
         return self._here.hub.reader(repo, variant.revision or "main", path, file.size)
 
-    def _estimated(self, variant: Variant, measured: Measured) -> Estimate:
+    def _estimated(self, variant: Variant, measured: Measured | None) -> Estimate | None:
+        if measured is None or measured.problem is not None:
+            return None
         reading = self.engines.get(variant.format, ())
         engine = variant.engine or (reading[0] if reading else "llamacpp")
         formula = catalog.estimate(
@@ -170,6 +212,11 @@ def by_format(present: Mapping[str, tuple[str | None, tuple[Format, ...]]]) -> M
 
 def _family(variant: Variant) -> Family:
     return variant.source, variant.revision, variant.format
+
+
+def _lasting(variant: Variant) -> bool:
+    """Whether the digest says what the files hold: a file that somebody may write over has none of its own."""
+    return any(file.sha256 for file in variant.files) or len(variant.revision or "") == COMMIT
 
 
 def _lies_here(variant: Variant) -> bool:

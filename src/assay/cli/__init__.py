@@ -71,6 +71,7 @@ EPILOGUE = "assay COMMAND --help tells more. Exit codes: 0 done, 1 a check faile
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and give its exit code; bad usage ends in ``SystemExit(2)``, as argparse has it."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _fill_streams()
     for stream in (sys.stdout, sys.stderr):
         _speak_utf8(stream)
     try:
@@ -168,6 +169,13 @@ def _tell(error: OSError) -> int:
 def _drop_output() -> None:
     """What is still buffered goes nowhere, so that Python does not try to write it again as it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fill_streams() -> None:
+    """A standard stream that is closed becomes one that holds nothing, or the next open file would take its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process
 
 
 def _speak_utf8(stream: TextIO) -> None:

@@ -78,7 +78,18 @@ def registry(parser: argparse.ArgumentParser) -> None:
 def load(parser: argparse.ArgumentParser) -> None:
     """Flags that say how large a load of a model is."""
     parser.add_argument("--ctx", dest="context_length", metavar="N", help="context length of one request, in tokens")
-    parser.add_argument("--parallel", dest="slots", type=int, metavar="N", help="requests at once (default 1)")
+    parser.add_argument("--parallel", dest="slots", type=count, metavar="N", help="requests at once (default 1)")
+
+
+def count(text: str) -> int:
+    """The type of a flag that takes how many there are to be of something.
+
+    Raises:
+        argparse.ArgumentTypeError: no whole number, or less than 1.
+    """
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
+    return int(text)
 
 
 def token(parser: argparse.ArgumentParser) -> None:

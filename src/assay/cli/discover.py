@@ -23,9 +23,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--licence", action="append", default=[], metavar="CLASS", help="permissive, attribution...; may be repeated"
     )
     group.add_argument("--fits", action="store_true", help="only what surely fits this machine")
-    group.add_argument("--limit", type=int, default=20, metavar="N", help="most models to show (default 20)")
+    group.add_argument("--limit", type=flags.count, default=20, metavar="N", help="most models to show (default 20)")
     group = parser.add_argument_group("what becomes of it")
-    group.add_argument("--bench", type=int, metavar="N", help="fetch and measure the first N")
+    group.add_argument("--bench", type=flags.count, metavar="N", help="fetch and measure the first N")
     group.add_argument("--to", type=Path, metavar="FILE", help="add what was found to a models.json")
     group.add_argument("--digest", type=Path, metavar="FILE", help="write a digest in Markdown")
     parser.add_argument("-v", "--verbose", action="store_true", help="also what was folded or left out, and why")

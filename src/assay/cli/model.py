@@ -13,7 +13,7 @@ from pathlib import Path
 from assay import app, report
 from assay.cli import arguments as flags
 from assay.cli import output
-from assay.errors import BadInput
+from assay.errors import AssayError, BadInput
 from assay.report import models as shown
 from assay.report import proofs
 from assay.types import Stored
@@ -259,21 +259,31 @@ def _ask(args: argparse.Namespace) -> int:
     if not prompt:
         raise BadInput("the prompt is empty", remedy='give --prompt "...", or a text on standard input')
     as_text = args.output == "text"
+    gone: list[OSError] = []
     with report.ProgressReporter() as progress:
 
         def heard(text: str) -> None:
             progress.close()
-            output.piece(text)
+            try:
+                output.piece(text)
+            except OSError as error:
+                gone.append(error)
+                raise
 
-        answered = app.run_model(
-            args.model,
-            prompt,
-            **flags.given(args, RUN),
-            home=args.home,
-            heard=heard if as_text else None,
-            reporter=progress if args.verbose or sys.stderr.isatty() else None,
-            transfers=progress,
-        )
+        try:
+            answered = app.run_model(
+                args.model,
+                prompt,
+                **flags.given(args, RUN),
+                home=args.home,
+                heard=heard if as_text else None,
+                reporter=progress if args.verbose or sys.stderr.isatty() else None,
+                transfers=progress,
+            )
+        except AssayError:
+            if gone:  # whoever read the answer has had enough of it, or the disk is full
+                raise gone[0] from None
+            raise
     if as_text:
         output.lines([""])
     else:

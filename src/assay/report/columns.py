@@ -20,14 +20,12 @@ def columns(
     With ``width`` the widest columns are cut, with an ellipsis, until a line fits; without it nothing is cut.
     """
     cells = [[one_line(cell, 500) for cell in row] for row in (head, *rows)]
-    widths = [max(shown_width(row[n]) for row in cells) for n in range(len(head))]
+    taken = [[shown_width(cell) for cell in row] for row in cells]
+    widths = [max(column) for column in zip(*taken, strict=True)]
     while width is not None and sum(widths) + len(GAP) * (len(widths) - 1) > width and max(widths) > LEAST:
         widths[widths.index(max(widths))] -= 1
-    lines = []
-    for row in cells:
-        fitted = [_fit(cell, widths[n], right=n in right) for n, cell in enumerate(row)]
-        lines.append(GAP.join(fitted).rstrip())
-    return lines
+    to_right = [n in right for n in range(len(head))]
+    return [GAP.join(map(_fit, row, sizes, widths, to_right)).rstrip() for row, sizes in zip(cells, taken, strict=True)]
 
 
 def shown_width(text: str) -> int:
@@ -41,8 +39,7 @@ def _cells(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _fit(text: str, width: int, *, right: bool) -> str:
-    taken = shown_width(text)
+def _fit(text: str, taken: int, width: int, right: bool) -> str:  # noqa: FBT001 - called for every cell, by map
     if taken > width:
         kept = ""
         for character in text:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 STAGE_LIMIT = 72
+WIDE = 100
+"""Columns of a terminal that has room for a whole bar."""
 EVERY_S = 10.0
 """Without a terminal, a line at most so often, besides the first and the last of a step."""
 
@@ -68,7 +70,7 @@ class ProgressReporter:
             return
         if self._task is not None:
             self._bar.remove_task(self._task)
-        self._task = self._bar.add_task("", total=None, stage=self._stage, text="", left="")
+        self._task = self._bar.add_task("", total=None, stage=self._stage, count="", text="", left="")
 
     def progress(self, done: int, total: int, text: str = "", /) -> None:
         """``done`` of ``total`` units of the step, with the time left by the pace so far."""
@@ -80,7 +82,8 @@ class ProgressReporter:
                 self.stage("")
             if self._task is not None:
                 about = f"{clock(left)} left" if left else ""
-                self._bar.update(self._task, completed=done, total=total, text=words, left=about)
+                count = f"{done:,}/{total:,}"
+                self._bar.update(self._task, completed=done, total=total, count=count, text=words, left=about)
             return
         now = self._now()
         if done < total and self._said is not None and now - self._said < EVERY_S:
@@ -110,16 +113,18 @@ class ProgressReporter:
 
 
 def _bar(console: Console) -> Progress:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+    from rich.table import Column
 
     def column(name: str, style: str) -> TextColumn:
-        return TextColumn("{task.fields[" + name + "]}", style=style, markup=False)
+        shape = Column(no_wrap=True, overflow="ellipsis")
+        return TextColumn("{task.fields[" + name + "]}", style=style, markup=False, table_column=shape)
 
     return Progress(
         SpinnerColumn(),
         column("stage", "bold"),
-        BarColumn(bar_width=28),
-        MofNCompleteColumn(),
+        BarColumn(bar_width=28 if console.width >= WIDE else 8),
+        column("count", "green"),
         column("left", "cyan"),
         column("text", "dim"),
         console=console,

@@ -7,16 +7,19 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from assay.report.escape import one_line
-from assay.report.units import clock, size
+from assay.report.units import clock, plural, size
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
 NAME_LIMIT = 44
+FIGURES = 48
+"""Columns that a line's amounts, rate and time left take at most; what is left of it is for name and bar."""
+BAR, LEAST_BAR = 28, 8
 EVERY_S = 10.0
 """Without a terminal, a line about the whole at most so often."""
 WINDOW_S = 20.0
@@ -100,7 +103,7 @@ class TransferReporter:
         totals = [total for _, total in self._files.values() if total is not None]
         whole = f" of {size(sum(totals))}" if len(totals) == len(self._files) else ""
         ready = sum(total is not None and done >= total for done, total in self._files.values())
-        return f"{ready} of {len(self._files)} files, {size(done)}{whole}{self._pace()}"
+        return f"{ready} of {plural(len(self._files), 'file')}, {size(done)}{whole}{self._pace()}"
 
     def _pace(self) -> str:
         rate, left = self.rate(), self.left()
@@ -131,7 +134,8 @@ class TransferReporter:
             self._tasks[WHOLE] = self._bars.add_task("", name=WHOLE, total=None, pace="")
         bars = self._bars
         if name not in self._tasks:
-            self._tasks[name] = bars.add_task("", name=one_line(name, NAME_LIMIT), total=total, pace="")
+            shown = one_line(name, max(12, min(NAME_LIMIT, self._console.width - FIGURES)))
+            self._tasks[name] = bars.add_task("", name=shown, total=total, pace="")
         bars.update(self._tasks[name], completed=done, total=total, visible=total is None or done < total)
         totals = [total for _, total in self._files.values()]
         bars.update(
@@ -146,13 +150,20 @@ class TransferReporter:
 
 
 def _bars(console: Console) -> Progress:
+    """Bars in lines that never wrap: a narrow terminal has none, and the figures alone."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+    from rich.table import Column
 
+    def cell(**how: Any) -> Column:
+        return Column(no_wrap=True, overflow="ellipsis", **how)
+
+    room = console.width - FIGURES - NAME_LIMIT
+    bar = (BarColumn(bar_width=min(BAR, room), table_column=cell()),) if room >= LEAST_BAR else ()
     return Progress(
-        TextColumn("{task.fields[name]}", markup=False),
-        BarColumn(bar_width=28),
-        DownloadColumn(),
-        TextColumn("{task.fields[pace]}", style="cyan", markup=False),
+        TextColumn("{task.fields[name]}", markup=False, table_column=cell()),
+        *bar,
+        DownloadColumn(table_column=cell(justify="right")),
+        TextColumn("{task.fields[pace]}", style="cyan", markup=False, table_column=cell()),
         console=console,
         transient=True,
     )
