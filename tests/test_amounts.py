@@ -32,3 +32,14 @@ def test_no_amount(value: float | str) -> None:
 def test_what_is_shown_is_within_a_twentieth_of_its_unit(size: int) -> None:
     shown = format_amount(size).replace("bytes", "B")
     assert parse_amount(shown, "B") == pytest.approx(size, rel=0.051)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (999_949, "999.9 kB"), (999_951, "1.0 MB"),
+        (812 * 10**6, "812.0 MB"), (999_960_000, "1.0 GB"), (4_400_000_000, "4.4 GB"), (2 * 10**12, "2000.0 GB"),
+    ],
+)  # fmt: skip
+def test_shown(size: int, shown: str) -> None:
+    assert format_amount(size) == shown

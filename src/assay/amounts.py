@@ -33,8 +33,8 @@ def parse_amount(value: float | str, unit: str) -> int:
 
 
 def format_amount(size: int) -> str:
-    """Bytes for people: ``812 MB``, ``4.4 GB``."""
+    """Bytes for people: ``812.0 MB``, ``4.4 GB``; what would be rounded to a thousand is one of the next unit."""
     for unit, bytes_ in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= bytes_:
+        if size >= bytes_ - bytes_ // 20_000:
             return f"{size / bytes_:.1f} {unit}"
     return f"{size} bytes"

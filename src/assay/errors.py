@@ -18,10 +18,8 @@ AssayError                    exit 2
 │   └── DownloadFailed        a file did not arrive whole, or is not what was promised
 ├── StoreError                exit 2
 │   ├── NoRoom                too little disk or memory for what was asked
-│   ├── VariantInUse          a process of this machine is using it
-│   └── VariantDamaged        exit 1; its files are not what its record says
+│   └── VariantInUse          a process of this machine is using it
 ├── CompileError              exit 3; the conversion failed
-├── GateFailed                exit 1; a check said no
 ├── NothingMeasured           exit 3; every candidate failed
 ├── SelfTestFailed            exit 1; the instrument is worse than it may be
 ├── MissingExtra              exit 2; an optional dependency is not installed
@@ -132,22 +130,10 @@ class VariantInUse(StoreError):
     """A process of this machine is using the variant."""
 
 
-class VariantDamaged(StoreError):
-    """Files of a variant are not what its record says."""
-
-    exit_code = 1
-
-
 class CompileError(AssayError):
     """A conversion failed."""
 
     exit_code = 3
-
-
-class GateFailed(AssayError):
-    """A check said no."""
-
-    exit_code = 1
 
 
 class NothingMeasured(AssayError):

@@ -1,14 +1,17 @@
-"""Which entries fit the memory of this machine."""
+"""Which variants and entries fit the memory of this machine, and what is said of it."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from assay.catalog import Entry, by_memory, first_fitting, suits
-from assay.types import File, Variant
+from assay.catalog import Entry, by_memory
+from assay.catalog.fit import by_estimate, suits
+from assay.types import Estimate, File, Variant
 
+MB = 10**6
 GB = 10**9
 SIZES = st.none() | st.integers(1, 10**13)
 
@@ -69,17 +72,73 @@ def test_what_a_variants_own_file_says_counts_too() -> None:
     assert suits(entry, "chat")
 
 
-@given(st.lists(st.tuples(SIZES, SIZES), max_size=6), SIZES)
-def test_the_first_that_surely_fits_is_taken_and_more_memory_never_fits_less(
-    rows: list[tuple[int | None, int | None]], budget: int | None
+@given(st.lists(st.tuples(SIZES, SIZES), max_size=6), SIZES, st.integers(0, 10**13))
+def test_more_memory_never_makes_an_entry_fit_less(
+    rows: list[tuple[int | None, int | None]], budget: int | None, more: int
 ) -> None:
     entries = [Entry(alias=str(n), min_memory=memory, size=size) for n, (memory, size) in enumerate(rows)]
     fits = by_memory(entries, None, budget)
     assert [fit.entry for fit in fits] == entries
-    taken = first_fitting(fits)
-    before = fits if taken is None else fits[: fits.index(taken)]
-    assert not any(fit.fits for fit in before)
     rank = {False: 0, None: 1, True: 2}
     if budget is not None:
-        for fit, more in zip(fits, by_memory(entries, None, budget * 2), strict=True):
-            assert rank[more.fits] >= rank[fit.fits]
+        for fit, then in zip(fits, by_memory(entries, None, budget + more), strict=True):
+            assert rank[then.fits] >= rank[fit.fits]
+
+
+GUESS = Estimate(
+    low=900 * MB, likely=GB, high=1100 * MB, weights=900 * MB, cache=0, buffers=0, base=100 * MB, engine="llamacpp",
+    context_length=4096, slots=1,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("budget", "fits", "reason"),
+    [
+        (2 * GB, "yes", "about 1.0 GB needed with 4096 tokens, 2.0 GB free"),
+        (1105 * MB, "tight", "about 1.0 GB needed with 4096 tokens, 1.1 GB free"),
+        (1050 * MB, "tight", "about 1.0 GB needed (1.1 GB at worst) with 4096 tokens, 1.1 GB free"),
+        (999 * MB, "no", "about 1.0 GB needed with 4096 tokens, 999.0 MB free"),
+        (None, None, "about 1.0 GB needed; this machine does not tell how much memory is free"),
+    ],
+)
+def test_by_an_estimate(budget: int | None, fits: str | None, reason: str) -> None:
+    assert by_estimate(GUESS, budget) == (fits, reason)
+
+
+def test_several_slots_are_told() -> None:
+    assert "4096 tokens in each of 4 slots" in by_estimate(structs.replace(GUESS, slots=4), 2 * GB)[1]
+
+
+@pytest.mark.parametrize(
+    ("observed", "budget", "fits", "reason"),
+    [
+        (1500, 2 * GB, "yes", "took 1.5 GB before (about 1.0 GB by the formula, with 4096 tokens), 2.0 GB free"),
+        (1500, 1600 * MB, "tight", "took 1.5 GB before"),
+        (1500, 1400 * MB, "no", "took 1.5 GB before"),
+        (950, 1060 * MB, "yes", "took 950.0 MB before"),
+        (300, 1010 * MB, "yes", "took 300.0 MB before; with 4096 tokens in use at least 900.0 MB needed, 1.0 GB free"),
+        (300, 950 * MB, "tight", "took 300.0 MB before; with"),
+        (300, 800 * MB, "no", "took 300.0 MB before; with"),
+    ],
+)
+def test_by_what_was_observed_but_never_below_the_low_end(observed: int, budget: int, fits: str, reason: str) -> None:
+    """A load with short prompts shows less than one whose context is full."""
+    found = by_estimate(structs.replace(GUESS, observed=observed * MB), budget)
+    assert found[0] == fits
+    assert reason in found[1]
+
+
+@given(
+    parts=st.lists(st.integers(0, 99 * GB), min_size=3, max_size=3).map(sorted),
+    observed=st.none() | st.integers(0, 99 * GB),
+    budget=st.integers(0, 200 * GB),
+    more=st.integers(0, 200 * GB),
+)
+def test_more_memory_never_makes_an_estimate_fit_less(
+    parts: list[int], observed: int | None, budget: int, more: int
+) -> None:
+    low, likely, high = parts
+    found = structs.replace(GUESS, low=low, likely=likely, high=high, observed=observed)
+    order = ["no", "tight", "yes"]
+    less, enough = by_estimate(found, budget)[0], by_estimate(found, budget + more)[0]
+    assert order.index(str(less)) <= order.index(str(enough))

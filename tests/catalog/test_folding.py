@@ -105,6 +105,13 @@ def test_bases_in_a_circle_end() -> None:
     assert len(one.packagings) == 2
 
 
+def test_a_name_made_to_be_read_in_many_ways_is_read_in_one() -> None:
+    """Were each of its parts tried with the next and without, this would not end."""
+    name = "a/b-gguf" + "_q4" * 1000
+    assert model_name(name) == "b"
+    assert model_name(f"{name}-x") == f"b-gguf{'_q4' * 1000}-x"
+
+
 def test_what_is_known_is_no_news_and_neither_are_its_packagings() -> None:
     folding = folded(model("Maker/Foo"), model("x/Foo-GGUF", base_models=("Maker/Foo",)), known=("maker/foo",))
     assert {(away.id, away.rule, away.into) for away in folding.folds} == {
@@ -285,3 +292,8 @@ def test_the_order_of_a_listing_does_not_matter(repos: list[Repo], known: list[s
     assert {(away.id, away.rule, away.into and away.into.lower()) for away in first.folds} == {
         (away.id, away.rule, away.into and away.into.lower()) for away in second.folds
     }
+
+
+@pytest.mark.parametrize("text", [None, "", "soon", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_no_moment(text: str | None) -> None:
+    assert moment(text) is None

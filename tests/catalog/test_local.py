@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from assay.catalog import variants_at
-from assay.catalog.local import expanded
 from assay.errors import BadInput, UnknownModel
 from tests.formats.gguf_bytes import QWEN, gguf, write_gguf
 from tests.formats.onnx_bytes import write_onnx_folder
@@ -209,11 +208,6 @@ def test_a_link_that_goes_round_in_circles(tmp_path: Path) -> None:
 def test_paths_that_no_system_takes(tmp_path: Path, name: str) -> None:
     with pytest.raises(UnknownModel):
         variants_at(tmp_path / name)
-
-
-def test_a_home_that_nobody_has() -> None:
-    assert expanded("~/x") == Path.home() / "x"
-    assert expanded("~nobody-has-this-name/x") == Path("~nobody-has-this-name/x")
 
 
 ASK = """

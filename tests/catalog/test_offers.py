@@ -107,7 +107,7 @@ def test_pickles_are_no_variants_and_the_reason_says_how_to_convert() -> None:
     assert found.variants == ()
     assert found.left_out[0].paths == ("pytorch_model.bin",)
     assert "never loaded" in found.why_none
-    assert "safe_serialization=True" in found.why_none
+    assert "M.from_pretrained('o/old').save_pretrained('o/old-safetensors')" in found.why_none
     assert "another framework" in found.why_none
 
 

@@ -28,8 +28,8 @@ ENTRIES = (entry("phi", "phi3", "gemma"), entry("gemma", gguf=("x/gemma-GGUF",))
     ("text", "alias"),
     [
         ("phi", "phi"), ("PHI3", "phi"), ("o/Phi", "phi"), ("gemma", "gemma"), ("phi-generic-cpu", "phi"),
-        ("phi-cuda-gpu:2", "phi"), ("Phi-qnn-npu", "phi"), ("phi-openvino-npu:1", "phi"), ("phi-cpu", None),
-        ("x/gemma-gguf", None), ("", None),
+        ("phi-cuda-gpu:2", "phi"), ("Phi-qnn-npu", "phi"), ("phi-openvino-npu:1", "phi"), ("phi-cpu", "phi"),
+        ("phi-tpu", None), ("x/gemma-gguf", None), ("", None),
     ],
 )  # fmt: skip
 def test_an_alias_comes_before_another_models_other_name(text: str, alias: str | None) -> None:

@@ -78,7 +78,10 @@ def test_since_as_people_write_it(text: str, when: datetime) -> None:
     assert start_of_look(text, Watermark(looked=NOW - timedelta(hours=1)), NOW) == when
 
 
-@pytest.mark.parametrize("text", ["", "7", "d", "-7d", "7m", "soon", "2026-13-01", "2027-01-01", "999999w", "1.5d"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "7", "d", "-7d", "7m", "soon", "2026-13-01", "2027-01-01", "999999w", "1.5d", "0001-01-01T00:00:00+23:00"],
+)
 def test_since_that_says_nothing(text: str) -> None:
     with pytest.raises(BadInput, match=re.escape(repr(text))) as caught:
         start_of_look(text, None, NOW)

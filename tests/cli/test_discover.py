@@ -119,9 +119,37 @@ def test_the_first_can_be_measured_at_once(assay: Assay, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "words", [("--since", "soon"), ("--max-size", "big"), ("--since", "2999-01-01"), ("--limit", "x")]
+    "words",
+    [
+        ("--since", "soon"),
+        ("--max-size", "big"),
+        ("--since", "2999-01-01"),
+        ("--limit", "x"),
+        ("--limit", "0"),
+        ("--bench", "-1"),
+    ],
 )
 def test_bad_wishes_say_what_would_do(assay: Assay, words: tuple[str, str]) -> None:
     told = assay("discover", *words)
     assert (told.code, told.out) == (2, "")
     assert "  try: " in told.err
+
+
+def test_a_result_file_that_cannot_be_written_is_refused_before_the_look(
+    hub: Server, assay: Assay, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    for words in (("--digest", "file/week.md"), ("--to", "."), ("--digest", str(tmp_path))):
+        told = assay("discover", *words)
+        assert (told.code, told.out) == (2, "")
+        assert "cannot be written" in told.err
+    assert hub.log() == []
+    assert not (tmp_path / "home" / "discover.json").exists(), "nothing counts as seen"
+
+
+def test_a_look_whose_time_cannot_be_kept_is_shown_all_the_same(assay: Assay, tmp_path: Path) -> None:
+    (tmp_path / "home" / "discover.json").mkdir(parents=True)
+    told = assay("discover", "--since", "7d", "-o", "json")
+    assert told.code == 0, told.err
+    assert "acme/Fresh" in found(told)
+    assert "the next look will show the same again" in told.err

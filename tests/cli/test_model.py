@@ -160,6 +160,13 @@ def test_more_context_takes_more_memory(assay: Assay) -> None:
     assert small["estimate"]["cache"] < large["estimate"]["cache"]
 
 
+@pytest.mark.parametrize("count", ["0", "-3", "x", "1.5", ""])
+def test_no_requests_at_once_are_no_number(assay: Assay, count: str) -> None:
+    told = assay("model", "list", "--parallel", count)
+    assert (told.code, told.out) == (2, "")
+    assert "1 or more" in told.err
+
+
 def test_a_checkpoint_alone_is_told_to_be_compiled(assay: Assay) -> None:
     told = assay("model", "run", "hf:acme/Tiny", "--prompt", "x")
     assert told.code == 2

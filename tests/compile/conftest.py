@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.compile.models import MISSING, SKIP, checkpoint_of
+from assay.compile import Product
+from assay.compile.family import Target
+from tests.compile.models import BUNDLED, MISSING, SKIP, checkpoint_of, product_of
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +19,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         pytest.skip(SKIP)
     folder = tmp_path_factory.mktemp("tiny")
     return lambda family: checkpoint_of(folder / family, family)
+
+
+@pytest.fixture(scope="session")
+def bundled_product(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Target, str], Product]:
+    """A product of the bundled checkpoint, in a format and precision; not to be written to."""
+    home = tmp_path_factory.mktemp("products")
+    return lambda to, precision: product_of(BUNDLED, to, precision, home)

@@ -123,7 +123,8 @@ def test_a_worker_that_writes_nothing_has_failed(tmp_path: Path) -> None:
 
 
 DRIVER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may have Ctrl-C ignored
 from pathlib import Path
 from assay.compile import build, plan, read_checkpoint
 from assay.types import Silent
@@ -154,7 +155,11 @@ def started(tmp_path: Path, worker: str) -> tuple[subprocess.Popen[bytes], psuti
 def test_ctrl_c_ends_the_worker_and_leaves_nothing(tmp_path: Path) -> None:
     process, worker = started(tmp_path, SLOW + "time.sleep(60)")
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) != 0
+    try:
+        assert process.wait(30) != 0
+    finally:
+        process.kill()
+        process.wait()
     assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
     assert left(tmp_path) == []
     assert not made(planned("q8_0"), tmp_path)[0].reused

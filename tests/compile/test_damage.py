@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from assay.compile import Product
 from assay.compile.family import Target
 from assay.compile.gate import default_gate, judge
 from assay.compile.proof import prove
 from assay.compile.reference import Original, ask_original
 from assay.engines.probe import probe
 from assay.types import Probed, ProbeRequest, Prompt, Proof, Reporter, Silent, Variant
-from tests.compile.models import BUNDLED, MISSING, SKIP
-
-if not MISSING:
-    import loss  # lies in benchmarks/
+from tests.compile.models import BUNDLED, MISSING, SKIP, damage
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=SKIP)
 TEXT = ("The meeting was short, and it was raining.", "Max will buy the short mirror by next Monday.")
@@ -45,9 +44,9 @@ def proof_of(original: Original, variant: Variant, work: Path, precision: str) -
 @pytest.mark.engines
 @pytest.mark.parametrize(("to", "precision"), [("gguf", "fp32"), ("gguf", "int4"), ("onnx", "fp32"), ("onnx", "int4")])
 def test_a_whole_product_passes_and_a_damaged_one_is_refused(
-    original: Original, tmp_path: Path, to: Target, precision: str
+    original: Original, bundled_product: Callable[[Target, str], Product], tmp_path: Path, to: Target, precision: str
 ) -> None:
-    (variant,) = loss.products(BUNDLED, to, [precision], tmp_path)
+    variant = bundled_product(to, precision).variant
     whole = proof_of(original, variant, tmp_path / "whole", precision)
     assert whole.passed, whole.failed
     assert whole.tokeniser_agreement == 1
@@ -55,7 +54,7 @@ def test_a_whole_product_passes_and_a_damaged_one_is_refused(
         assert whole.kl is not None
         assert whole.kl.value < 1e-4
         assert (whole.agreement.value, whole.identical) == (1, len(PROMPTS))
-    broken, _ = loss.damaged(variant, tmp_path / "damaged")
+    broken, _ = damage.damaged(variant, tmp_path / "damaged")
     damaged = proof_of(original, broken, tmp_path / "probe", precision)
     assert damaged.failed
     assert damaged.kl is not None
@@ -65,9 +64,11 @@ def test_a_whole_product_passes_and_a_damaged_one_is_refused(
 
 @pytest.mark.engines
 @pytest.mark.parametrize("to", ["gguf", "onnx"])
-def test_a_product_whose_engine_gives_nan_is_refused_for_that(original: Original, tmp_path: Path, to: Target) -> None:
-    (variant,) = loss.products(BUNDLED, to, ["fp32"], tmp_path)
-    broken, _ = loss.damaged(variant, tmp_path / "damaged", byte=b"\xff")
+def test_a_product_whose_engine_gives_nan_is_refused_for_that(
+    original: Original, bundled_product: Callable[[Target, str], Product], tmp_path: Path, to: Target
+) -> None:
+    variant = bundled_product(to, "fp32").variant
+    broken, _ = damage.damaged(variant, tmp_path / "damaged", byte=b"\xff")
     proof = proof_of(original, broken, tmp_path / "probe", "fp32")
     assert proof.kl is None
     assert proof.failed[0] == f"at {proof.tokens} of {proof.tokens} positions the product gave no finite probabilities"

@@ -16,7 +16,7 @@ from assay.compile.gguf_file import describe, write_gguf
 from assay.compile.gguf_types import K_QUANTS, PLAIN
 from assay.errors import BadInput
 from assay.formats import read_gguf_header
-from tests.compile.models import MISSING, SKIP, families, greedy, prompts
+from tests.compile.models import MISSING, SKIP, family_models, greedy, prompts
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=SKIP)
 
@@ -48,7 +48,7 @@ def changed(folder: Path, to: Path, name: str, **values: Any) -> Path:
     return to
 
 
-@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize("family", family_models.FAMILIES)
 def test_a_family_equals_transformers(family: str, tiny: Callable[[str], Path], tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
@@ -69,7 +69,7 @@ def test_a_family_equals_transformers(family: str, tiny: Callable[[str], Path], 
 
 
 def test_weights_of_bf16(tmp_path: Path) -> None:
-    folder = families.make(tmp_path / "m", "qwen3", families.TINY, dtype="bfloat16")
+    folder = family_models.make(tmp_path / "m", "qwen3", family_models.TINY, dtype="bfloat16")
     read, file = written(folder, "bf16", tmp_path)
     assert read.dtype == "bf16"
     assert read_gguf_header(file).quantisation == "BF16"
@@ -109,8 +109,8 @@ def test_k_quants_are_near_their_weights(tmp_path: Path) -> None:
     import gguf
     import numpy as np
 
-    wide = families.Shape(hidden=256, layers=1, heads=4, kv_heads=4, head=64, ffn=512, vocab=640, context=128)
-    folder = families.make(tmp_path / "m", "llama", wide)
+    wide = family_models.Shape(hidden=256, layers=1, heads=4, kv_heads=4, head=64, ffn=512, vocab=640, context=128)
+    folder = family_models.make(tmp_path / "m", "llama", wide)
     exact = {t.name: t.data for t in gguf.GGUFReader(written(folder, "f32", tmp_path)[1]).tensors}
     read, file = written(folder, "q4_k_m", tmp_path)
     assert describe(read, "q4_k_m").notes == ()

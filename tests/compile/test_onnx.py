@@ -7,28 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from assay.compile import Product, build, plan, read_checkpoint
-from assay.compile.onnx import progress_of
+from assay.compile import Product, plan, read_checkpoint
+from assay.compile.family import Target
+from assay.compile.onnx import build_onnx, progress_of
 from assay.formats import read_onnx_folder
-from assay.types import Silent
-from tests.compile.models import BUNDLED, MISSING, SKIP, greedy, prompts
+from tests.compile.models import BUNDLED, MISSING, SKIP, family_models, greedy, prompts
 
 needs_extra = pytest.mark.skipif(bool(MISSING), reason=SKIP)
 
 
-def compiled(source: Path, home: Path, *precisions: str) -> list[Product]:
-    asked = plan(read_checkpoint(source, name="m"), "onnx", precisions, free_disk=None, free_memory=None)
-    products = list(build(asked, home / "products", reporter=Silent(), work=home / "work"))
-    for product, planned in zip(products, asked.products, strict=True):
-        assert product.variant.disk is not None
-        assert product.variant.disk < planned.size
-        assert product.memory is None or product.memory < planned.memory
-    return products
-
-
 @needs_extra
-def test_the_bundled_model_equals_transformers(tmp_path: Path) -> None:
-    exact, small = compiled(BUNDLED, tmp_path, "fp32", "int4")
+def test_the_bundled_model_equals_transformers(bundled_product: Callable[[Target, str], Product]) -> None:
+    exact, small = (bundled_product("onnx", precision) for precision in ("fp32", "int4"))
     asked = prompts(20, longest=60, first=10, last=1000)
     reference = greedy.by_transformers(BUNDLED, asked, 32)
     assert greedy.compare(reference, greedy.by_onnx(exact.folder, asked, 32)) == greedy.Equality(20, 20, ())
@@ -38,14 +28,30 @@ def test_the_bundled_model_equals_transformers(tmp_path: Path) -> None:
     assert (small.variant.disk or 0) < (exact.variant.disk or 0)
     assert [len(tokens) for tokens in greedy.by_onnx(small.folder, asked[:1], 4)] == [4]
     assert {file.path for file in small.variant.files} == {file.path for file in read_onnx_folder(small.folder).files}
+    foretold = plan(read_checkpoint(BUNDLED, name="m"), "onnx", ["fp32", "int4"], free_disk=None, free_memory=None)
+    for product, planned in zip((exact, small), foretold.products, strict=True):
+        assert (product.variant.disk or 0) < planned.size
+        assert product.memory is None or product.memory < planned.memory
 
 
 @needs_extra
 def test_gemma_3_with_its_two_rotary_bases_equals_transformers(tiny: Callable[[str], Path], tmp_path: Path) -> None:
-    (exact,) = compiled(tiny("gemma3"), tmp_path, "fp32")
+    build_onnx(tiny("gemma3"), "gemma3", "fp32", tmp_path / "onnx", tmp_path / "cache")
     asked = prompts(6, longest=150)
     reference = greedy.by_transformers(tiny("gemma3"), asked, 16)
-    assert greedy.compare(reference, greedy.by_onnx(exact.folder, asked, 16)).equal == 6
+    assert greedy.compare(reference, greedy.by_onnx(tmp_path / "onnx", asked, 16)).equal == 6
+
+
+@needs_extra
+@pytest.mark.parametrize("family", ["mistral", "phi3"])
+def test_a_sliding_window_is_kept(family: str, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """The builder looks for it in names that transformers 5 gives to other families alone."""
+    source = family_models.make(tmp_path / "m", family, family_models.TINY, sliding_window=32)
+    build_onnx(source, family, "fp32", tmp_path / "onnx", tmp_path / "cache")
+    asked = prompts(6, longest=150)
+    reference = greedy.by_transformers(source, asked, 16)
+    assert greedy.compare(reference, greedy.by_onnx(tmp_path / "onnx", asked, 16)).equal == 6
+    assert greedy.by_transformers(tiny(family), asked, 16).tokens != reference.tokens
 
 
 def test_the_builders_lines_become_shares() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from msgspec import structs
 
 from assay.compile.gate import default_gate, judge
-from assay.compile.proof import prove
+from assay.compile.proof import RATED, prove
 from assay.compile.reference import Original, ask_original
 from assay.errors import BadInput, CompileError, NoRoom
 from assay.types import Probed, ProbeRequest, Prompt, Proof, Reporter, Variant
@@ -100,6 +102,45 @@ def test_an_original_that_does_not_fit_into_memory_is_refused(tmp_path: Path) ->
 def test_a_proof_needs_prompts(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="at least one prompt"):
         ask_original(BUNDLED, (), work=tmp_path)
+
+
+BLOCKED = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "transformers"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Block())
+from pathlib import Path
+from assay.compile.reference import ask_original
+from assay.errors import MissingExtra
+from assay.types import Prompt
+try:
+    ask_original(Path(sys.argv[1]), [Prompt(id="a", prompt="b")], work=Path(sys.argv[2]))
+except MissingExtra as error:
+    print(error)
+"""
+
+
+def test_what_runs_the_original_is_named_where_it_is_missing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BLOCKED, str(BUNDLED), str(tmp_path / "work")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "needs torch, transformers, which are not installed" in done.stdout
+    assert "pip install 'assay[compile]'" in done.stdout
+    assert not (tmp_path / "work").exists()
+
+
+def test_answers_that_nobody_checks_are_few(original: Original, tmp_path: Path) -> None:
+    asked: list[ProbeRequest] = []
+    answer = answering(original, lambda x: x)
+
+    def ask(variant: Variant, engine: str, request: ProbeRequest, folder: Path, reporter: Reporter) -> Probed:
+        asked.append(request)
+        return answer(variant, engine, request, folder, reporter)
+
+    prove(original, PRODUCT, engine="e", probe=ask, work=tmp_path)
+    prove(original, PRODUCT, engine="e", probe=ask, work=tmp_path, score=lambda _prompt, _text: {})
+    assert [request.answers for request in asked] == [RATED, None]
 
 
 def test_an_original_that_cannot_be_run_says_why(tmp_path: Path) -> None:

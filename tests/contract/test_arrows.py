@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "assay"
-LEAVES = {"types", "errors", "amounts", "formats"}
+LEAVES = {"types", "errors", "amounts", "disk", "formats"}
 STAGES = {
     "machine",
     "hub",
@@ -28,6 +28,7 @@ ALLOWED = {
     "types": set(),
     "errors": set(),
     "amounts": set(),
+    "disk": set(),
     "formats": {"types", "errors"},
     "settings": {"errors", "amounts"},
     **dict.fromkeys(STAGES, LEAVES),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import itertools
 import json
+import queue
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +21,16 @@ from msgspec import structs
 
 from assay import engines
 from assay.engines.onnxruntime_genai_api import PART, Batch, GenAIError, Library, LoadedModel
+from assay.engines.onnxruntime_genai_batch import TOGETHER, Row, Scheduler, Vocabulary
 from assay.engines.onnxruntime_genai_folder import Settings, read_settings
 from assay.engines.onnxruntime_genai_tokens import read_tokens
+from assay.engines.worker.model import End, Event, Generation, PromptInput, Sampling
 from assay.errors import BadInput, EngineStartFailed
 from assay.types import EngineOptions, File, Variant
 
 pytestmark = pytest.mark.engines
 Live = Callable[..., None]
+GREEDY = Sampling(temperature=0)
 SMALL = EngineOptions(context_length=256)
 
 
@@ -69,6 +75,13 @@ def decode(model: LoadedModel, settings: Settings, prompts: list[list[int]], tok
     return np.array(made).T, scores
 
 
+def as_text(variant: Variant, settings: Settings, ids: Sequence[int]) -> str:
+    """What the engine answers when it makes ``ids``."""
+    tokens = read_tokens(Path(variant.path or ""))
+    made = itertools.takewhile(lambda token: token not in settings.ends, map(int, ids))
+    return b"".join(tokens.bytes_of(token, i == 0) for i, token in enumerate(made)).decode(errors="replace")
+
+
 def some_ids(length: int, seed: int) -> list[int]:
     return [int(token) for token in np.random.default_rng(seed).integers(3, 900, length)]
 
@@ -92,6 +105,90 @@ def test_a_prompt_read_in_parts_gives_the_same_scores(model: LoadedModel, settin
     _, at_once = decode(model, settings, [prompt, prompt], 1)
     assert np.allclose(in_parts[0][0], at_once[0][1], atol=0.05)
     assert in_parts[0][0].argmax() == at_once[0][1].argmax()
+
+
+def test_long_prompts_that_come_together_are_answered_as_when_read_whole(
+    variant: Variant, model: LoadedModel, settings: Settings, live: Live
+) -> None:
+    """Alone and in parts by the engine, for together they are too long; whole and in one batch here."""
+    prompts = [some_ids(length, length) for length in (TOGETHER // 2 + 400, TOGETHER // 2 + 7, TOGETHER // 2 - 90)]
+    expected, _ = decode(model, settings, prompts, 12)
+    texts = [as_text(variant, settings, row) for row in expected]
+
+    async def use(client: Any) -> None:
+        for _ in range(2):
+            answers = await asyncio.gather(*(client.complete(ids, temperature=0, max_tokens=12) for ids in prompts))
+            assert [body["choices"][0]["text"] for _, body in answers] == texts
+
+    live(variant, EngineOptions(slots=3), use)
+
+
+class _Watched:
+    """A real batch whose row is cancelled after its second part."""
+
+    def __init__(self, batch: Batch, row: list[Row]) -> None:
+        self.batch, self.row, self.read = batch, row, 0
+        self.scores, self.step, self.close = batch.scores, batch.step, batch.close
+
+    def fill(self) -> bool:
+        more = self.batch.fill()
+        self.read += 1
+        if self.read == 2:
+            self.row[0].cancel()
+        return more
+
+
+def test_a_cancel_within_a_long_prompt_leaves_the_rest_unread(model: LoadedModel, settings: Settings) -> None:
+    opened: list[_Watched] = []
+    row: list[Row] = []
+    heard: queue.Queue[Event] = queue.Queue()
+
+    def open_batch(prompts: Sequence[Sequence[int]], room: int) -> _Watched:
+        submitted.wait(20)
+        opened.append(_Watched(Batch(model, prompts, pad=settings.pad, room=room), row))
+        return opened[-1]
+
+    submitted = threading.Event()
+    vocabulary = Vocabulary(size=settings.vocabulary, ends=settings.ends, pad=settings.pad, spell=lambda *_: b"x")
+    scheduler = Scheduler(open_batch, vocabulary, 1)
+    ids = tuple(some_ids(6 * PART, 5))
+    row.append(
+        scheduler.submit(
+            Generation(prompt=PromptInput(ids=ids, length=len(ids)), max_tokens=2, sampling=GREEDY), heard.put
+        )
+    )
+    submitted.set()
+    assert heard.get(timeout=60) == End(reason="cancelled", cached_tokens=0)
+    scheduler.close()
+    assert [watched.read for watched in opened] == [2]
+
+
+def test_a_graph_that_scores_the_last_place_only_is_never_padded(variant: Variant, folder: Path, live: Live) -> None:
+    """What a model builder makes when it is asked to leave out scores that nobody reads."""
+    try:
+        onnx = importlib.import_module("onnx")
+    except ImportError:
+        pytest.skip("onnx is not installed (extra: compile)")
+    graph = onnx.load(folder / "model.onnx", load_external_data=False)
+    head = next(node for node in graph.graph.node if "logits" in node.output)
+    kept = onnx.helper.make_node("Gather", [head.input[0], "last"], ["kept"], axis=1)
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1]), "last"))
+    graph.graph.node.insert(list(graph.graph.node).index(head), kept)
+    head.input[0] = "kept"
+    graph.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 1
+    onnx.save(graph, folder / "model.onnx")
+    prompts = [some_ids(length, length) for length in (80, 33, 50, 64)]
+    seen: list[tuple[bool, list[str]]] = []
+
+    async def use(client: Any) -> None:
+        answers = await asyncio.gather(*(client.complete(ids, temperature=0, max_tokens=12) for ids in prompts))
+        status = client.engine.describe(client.endpoint)
+        seen.append((status.arguments["lockstep"], [body["choices"][0]["text"] for _, body in answers]))
+
+    for path in (variant.path, str(folder)):
+        live(structs.replace(variant, path=path, files=()), structs.replace(SMALL, slots=4), use)
+    assert [lockstep for lockstep, _ in seen] == [True, False]
+    assert seen[0][1] == seen[1][1]
 
 
 def test_a_prompt_that_ends_like_padding_is_read_to_its_end(model: LoadedModel, settings: Settings) -> None:

@@ -11,13 +11,25 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from assay.engines.onnxruntime_genai_batch import MAX_ROWS, SLACK, Row, Scheduler, Vocabulary, partition
+from assay.engines.onnxruntime_genai_batch import (
+    MAX_ROWS,
+    SCORES_BYTES,
+    SLACK,
+    TOGETHER,
+    Row,
+    Scheduler,
+    Vocabulary,
+    partition,
+)
 from assay.engines.onnxruntime_genai_sampling import Scores
 from assay.engines.worker.model import End, Event, Generation, Piece, PromptInput, Sampling
 
 PAD, END = 0, 1
-VOCABULARY = Vocabulary(ends=frozenset({END}), pad=PAD, spell=lambda token, first: b"^"[: int(first)] + b"%d." % token)
+VOCABULARY = Vocabulary(
+    size=100, ends=frozenset({END}), pad=PAD, spell=lambda token, first: b"^"[: int(first)] + b"%d." % token
+)
 GREEDY = Sampling(temperature=0)
 
 
@@ -28,6 +40,9 @@ class Script:
         self.opened: list[list[int]] = []
         self.order: list[int] = []
         """The first prompt token of the batch of each step."""
+        self.read: list[int] = []
+        """The same of each part that is read."""
+        self.reading = threading.Event()
         self.closed = 0
         self.parts = parts
         self.fails = fails
@@ -48,6 +63,8 @@ class _Scripted:
 
     def fill(self) -> bool:
         self.parts -= 1
+        self.script.read.append(self.name)
+        self.script.reading.set()
         return self.parts > 0
 
     @contextmanager
@@ -233,21 +250,50 @@ def test_sampled_and_greedy_rows_share_a_batch(scheduler: Make) -> None:
     assert sampled.all()[0] == "^42.42."
 
 
+def test_prompts_too_long_to_be_read_together_take_turns_part_by_part(scheduler: Make) -> None:
+    script, _, submit = scheduler(parts=3)
+    _, early = submit(10, 20)
+    script.gate.release(1)
+    early.next()
+    heard = [submit(first, 1, length=TOGETHER // 2 + 1)[1] for first in (20, 30)]
+    script.gate.release(50)
+    assert [h.all()[0] for h in heard] == ["^20.", "^30."]
+    early.all()
+    assert [20, 30] not in script.opened
+    assert script.read[-6:] in ([20, 30] * 3, [30, 20] * 3)
+    assert script.order.index(20) >= 7, "the early request stood still for more than one part at a time"
+
+
+def test_a_cancel_takes_effect_between_the_parts_of_a_prompt(scheduler: Make) -> None:
+    script, made, submit = scheduler(parts=10**9)
+    row, heard = submit(10, 1)
+    assert script.reading.wait(20)
+    row.cancel()
+    assert heard.all() == ("", End(reason="cancelled", cached_tokens=0))
+    made.close()
+    assert (script.order, script.closed) == ([], 1)
+
+
 ROWS = st.lists(st.tuples(st.integers(1, 2000), st.booleans(), st.booleans()), max_size=80)
 
 
-@given(ROWS)
-def test_partition_wastes_little_and_keeps_apart_what_must_be(kinds: list[tuple[int, bool, bool]]) -> None:
+@given(ROWS, st.integers(1, 300_000))
+def test_partition_wastes_little_and_keeps_apart_what_must_be(
+    kinds: list[tuple[int, bool, bool]], vocabulary: int
+) -> None:
     rows = []
     for length, seeded, padlike in kinds:
         ids = (*[50] * (length - 1), PAD if padlike else 7)
         sampling = Sampling(seed=1) if seeded else Sampling()
         made = Generation(prompt=PromptInput(ids=ids, length=length), max_tokens=1, sampling=sampling)
         rows.append(Row(made, lambda _event: None, VOCABULARY))
-    groups = partition(rows, PAD)
+    groups = partition(rows, structs.replace(VOCABULARY, size=vocabulary))
     assert sorted(id(row) for group in groups for row in group) == sorted(map(id, rows))
     for group in groups:
         lengths = [len(row.prompt) for row in group]
         assert len(group) <= MAX_ROWS
         assert max(lengths) <= 2 * min(lengths) + SLACK
-        assert len(group) == 1 or not any(row.seeded or row.prompt[-1] == PAD for row in group)
+        if len(group) > 1:
+            assert not any(row.seeded or row.prompt[-1] == PAD for row in group)
+            assert len(group) * max(lengths) <= TOGETHER
+            assert len(group) * max(lengths) * vocabulary * 4 <= SCORES_BYTES

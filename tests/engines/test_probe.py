@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from msgspec import structs
 
@@ -79,6 +82,45 @@ def test_an_engine_that_cannot_be_asked_says_so(tmp_path: Path) -> None:
 def test_a_probe_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="still being asked"):
         probe(bundled("notes-4m:q8_0"), "llamacpp", REQUEST, tmp_path, timeout_s=0.05)
+
+
+@pytest.mark.engines
+def test_only_so_many_answers_are_asked_for(tmp_path: Path) -> None:
+    request = ProbeRequest(chats=(CHAT, CHAT, CHAT), answers=1, answer_tokens=8)
+    probed = probe(bundled("notes-4m:q8_0"), "llamacpp", request, tmp_path)
+    assert probed.answers == ("Mihe",)
+    assert len(probed.rendered) == 3
+
+
+ASKS = """
+import sys
+from pathlib import Path
+from assay.catalog.bundled import bundled_variants
+from assay.engines.probe import probe
+from assay.types import ProbeRequest, Scored, Silent
+class Told(Silent):
+    def progress(self, done, total, text=""):
+        print(done, flush=True)
+name, engine, folder = sys.argv[1:]
+variant = next(variant for variant in bundled_variants() if variant.id == name)
+endless = ProbeRequest(sequences=(Scored(ids=tuple(range(300, 700)), positions=tuple(range(400))),) * 5000)
+probe(variant, engine, endless, Path(folder), reporter=Told())
+"""
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("name", ["notes-4m:q8_0", "notes-4m:onnx-int4"])
+def test_the_probing_process_ends_with_its_parent(name: str, tmp_path: Path) -> None:
+    engine = ENGINES[bundled(name).format]
+    command = [sys.executable, "-c", ASKS, name, engine, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline().strip(), "nothing was read before the parent ended"
+        children = psutil.Process(parent.pid).children(recursive=True)
+        assert children
+        parent.kill()
+        _, alive = psutil.wait_procs(children, timeout=30)
+        assert alive == []
 
 
 def test_ids_outside_the_vocabulary_are_an_error(tmp_path: Path) -> None:

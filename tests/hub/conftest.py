@@ -77,6 +77,7 @@ def remote(hub: Hub) -> Remote:
     def look(repo_id: str, path: str = "model.gguf", *, known: bool = True) -> RemoteFile:
         repo = hub.repo(repo_id)
         assert repo.files is not None
+        assert repo.revision is not None
         file = next(file for file in repo.files if file.path == path)
         return RemoteFile(repo=repo_id, revision=repo.revision, path=path, file=file if known else File(path=path))
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from assay.errors import StoreError
 from assay.hub.arrival import STEP, Arrival, Closed
-from tests.hub.repositories import git_sha1
 
 PIECES = st.lists(st.none() | st.binary(max_size=64) | st.sampled_from([b"x" * STEP, b"y" * (STEP + 1)]), max_size=8)
 
@@ -32,11 +31,10 @@ def test_digests_are_those_of_the_file(there: bytes, pieces: list[bytes | None])
             else:
                 arrival.write(piece)
                 expected += piece
-        digests = arrival.digests(git=True)
+        digests = arrival.digests()
         arrival.close()
         assert part.read_bytes() == expected
         assert digests.sha256 == hashlib.sha256(expected).hexdigest()
-        assert digests.git_sha1 == git_sha1(expected)
         assert digests.size == arrival.size == len(expected)
 
 
@@ -45,7 +43,7 @@ def test_nothing_is_written_after_close(tmp_path: Path) -> None:
     arrival.write(b"some")
     arrival.close()
     arrival.close()
-    for late in (lambda: arrival.write(b"more"), arrival.restart, lambda: arrival.digests(git=False)):
+    for late in (lambda: arrival.write(b"more"), arrival.restart, arrival.digests):
         with pytest.raises(Closed):
             late()
     assert (tmp_path / "part").read_bytes() == b"some"
@@ -57,5 +55,5 @@ def test_shortened_by_someone_else(tmp_path: Path) -> None:
     arrival.write(b"some")
     (tmp_path / "part").write_bytes(b"")
     with pytest.raises(StoreError, match="cannot be used"):
-        arrival.digests(git=False)
+        arrival.digests()
     arrival.close()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +42,7 @@ def test_whole() -> None:
     ]
     repo = repo_from(told, tree)
     assert (repo.id, repo.revision, repo.created) == ("acme/chat-1b-GGUF", "c0ffee", "2026-01-02T03:04:05.000Z")
-    assert (repo.downloads, repo.likes, repo.trending, repo.gated) == (12, 3, 2.0, True)
+    assert (repo.downloads, repo.trending, repo.gated) == (12, 2.0, True)
     assert (repo.task, repo.library, repo.licence) == ("text-generation", "llama.cpp", "acme-research")
     assert (repo.parameters, repo.context_length, repo.architecture, repo.chat_template) == (1000, 4096, "qwen2", True)
     assert (repo.base_models, repo.relation, repo.languages) == (("acme/chat-1b",), "quantized", ("en", "de"))
@@ -93,8 +94,18 @@ def test_any_answer_is_read(told: dict[str, Any], tree: list[dict[str, Any]] | N
 
 
 @patient
-@given(st.fixed_dictionaries({}, optional=dict.fromkeys(("path", "size", "oid", "lfs"), JSON)))
+@given(st.fixed_dictionaries({"path": st.text("ab./")}, optional=dict.fromkeys(("size", "oid", "lfs"), JSON)))
 def test_any_file_is_read(entry: dict[str, Any]) -> None:
     file = file_from(entry)
     assert file.size is None or file.size >= 0
     assert file.sha256 is None or file.git_sha1 is None
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), 10**400, -(10**400), -1, True])
+def test_a_figure_that_can_be_none_is_unknown(number: float) -> None:
+    """What is read must be written again, ranked and added up."""
+    told = {"trendingScore": number, "downloads": number, "gguf": {"total": number, "context_length": number}}
+    repo = repo_from({"id": "a/b", **told}, [{"type": "file", "path": "a", "size": number}])
+    assert repo.trending in {None, -1.0}
+    assert (repo.downloads, repo.parameters, repo.context_length) == (None, None, None)
+    assert repo.files == (File(path="a"),)

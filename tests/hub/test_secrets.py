@@ -14,8 +14,10 @@ import pytest
 
 from assay.errors import AssayError, BadConfig
 from assay.hub import Hub
+from assay.hub.failures import Place
 from assay.types import File, RemoteFile
-from tests.hub.conftest import TOKEN, Place
+from tests.hub.conftest import TOKEN
+from tests.hub.conftest import Place as Put
 from tests.hub.running import Server
 
 FAULTS: list[dict[str, Any]] = [
@@ -35,7 +37,7 @@ FAULTS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("echo", [False, True])
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault['kind']}{fault.get('code', '')}")
 def test_in_no_message_nor_log(
-    fault: dict[str, Any], echo: bool, server: Server, place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    fault: dict[str, Any], echo: bool, server: Server, place: Put, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Messages and the traceback that ``--debug`` shows do not have it even where the server says it back."""
     repo_id = place({"model.gguf": b"weights"})
@@ -67,6 +69,7 @@ def test_settings_do_not_show_it() -> None:
     shown = [repr(hub), str(hub), *(repr(value) for value in vars(hub).values())]
     assert TOKEN not in "\n".join(shown)
     assert hub.endpoint == "https://hub.example"
+    assert repr(Place("https://hub.example", TOKEN)) == "Place('https://hub.example')"
 
 
 def test_password_in_the_address_is_not_shown() -> None:
@@ -76,6 +79,7 @@ def test_password_in_the_address_is_not_shown() -> None:
     assert "password" not in str(failed.value)
     assert "http://127.0.0.1:1/hf" in str(failed.value)
     assert repr(hub) == "Hub('http://127.0.0.1:1/hf')"
+    assert "password" not in "".join(map(repr, vars(hub).values()))
 
 
 @pytest.mark.parametrize("token", ["hf_two words", "hf_line\nbreak", "hf_\u00fcml", "hf_\x00"])
@@ -86,12 +90,12 @@ def test_token_that_no_header_can_hold(token: str) -> None:
     assert "hf_" + token[3:5] not in str(bad.value)
 
 
-def test_spaces_around_the_token_are_none_of_it(server: Server, place: Place) -> None:
+def test_spaces_around_the_token_are_none_of_it(server: Server, place: Put) -> None:
     repo_id = place({"a.txt": b"a"}, gated="auto")
     assert Hub(server.url, token=f" {TOKEN}\n").read(repo_id, "main", "a.txt") == b"a"
 
 
-def test_no_token_is_taken_from_elsewhere(server: Server, place: Place, tmp_path: Path) -> None:
+def test_no_token_is_taken_from_elsewhere(server: Server, place: Put, tmp_path: Path) -> None:
     """Neither the environment nor a saved login is looked at here, and nothing but what was asked for is asked."""
     repo_id = place({"a.txt": b"a"})
     (tmp_path / "token").write_text(TOKEN)
@@ -109,7 +113,7 @@ def test_no_token_is_taken_from_elsewhere(server: Server, place: Place, tmp_path
     assert not any("agent/" in entry["agent"] for entry in log)
 
 
-def test_debug_log_hides_it(server: Server, place: Place) -> None:
+def test_debug_log_hides_it(server: Server, place: Put) -> None:
     repo_id = place({"a.txt": b"a"})
     code = "import sys; from assay.hub import Hub; Hub(sys.argv[1], token=sys.stdin.read()).repo(sys.argv[2])"
     done = subprocess.run(

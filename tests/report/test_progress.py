@@ -92,3 +92,13 @@ def test_on_a_terminal_there_is_a_bar_that_goes_away_and_notes_that_stay() -> No
     assert "Measuring [bold]x[/bold]" in text
     assert "\x1b[31m" not in text
     assert "one [red]failed[/red]" in text
+
+
+def test_a_step_of_unknown_length_shows_no_count() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=60, force_terminal=True, color_system=None, _environ={"TERM": "xterm"})
+    with ProgressReporter(console, Clock()) as reporter:
+        reporter.stage("Loading a model")
+        assert "0/" not in out.getvalue()
+        reporter.progress(1, 4)
+    assert "1/4" in out.getvalue()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from rich.console import Console
 
+from assay.report.columns import shown_width
 from assay.report.transfers import EVERY_S, TransferReporter
 
 
@@ -97,3 +100,27 @@ def test_many_threads_may_tell_at_once() -> None:
         for number in range(8):
             threads.submit(bring, f"file {number}")
     assert told(out)[-1].startswith("8 of 8 files, 1.60 kB of 1.60 kB")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_bars_fit_the_terminal_and_tell_parts_of_one_file_apart(width: int) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=True, color_system=None, _environ={"TERM": "xterm"})
+    clock = Clock()
+    names = [f"a-model-with-a-long-name-Q8_0-{part:05}-of-00002.gguf" for part in (1, 2)]
+    with TransferReporter(console, clock) as transfers:
+        for name in names:
+            transfers.file(name, 0, 34_400_000_000)
+        clock.now = 10.0
+        for name in names:
+            transfers.file(name, 1_000_000_000, 34_400_000_000)
+    frames = re.split(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\n", out.getvalue())
+    drawn = [line.rstrip() for line in frames if line.startswith("a-")]
+    assert drawn
+    if width >= 60:
+        assert all(any(f"{part}-of-" in line for line in drawn) for part in (1, 2))
+    assert all(shown_width(line) <= width for line in drawn)
+    assert "?" not in "".join(frames), "what is not known yet is not drawn"
+    if width >= 80:
+        assert "1.0/34.4 GB" in out.getvalue()
+        assert "200 MB/s, 5 min 34 s left" in out.getvalue()

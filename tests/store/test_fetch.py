@@ -223,6 +223,14 @@ class TestWrongBytes:
         assert caught.value.why == "expected 4 bytes, found 5"
 
 
+def test_without_a_commit_nothing_is_asked_for(store: Store, told: Told) -> None:
+    """A branch may mean other files for each of them."""
+    shelf = Shelf(m=FILES)
+    with pytest.raises(DownloadFailed, match="cannot be downloaded"):
+        fetch(store, [structs.replace(offer("m:q4", FILES), revision=None)], shelf, transfers=told)
+    assert shelf.asked == []
+
+
 class TestRoom:
     def test_it_is_looked_at_before_anything_is_fetched(self, store: Store, told: Told) -> None:
         variant = offer("m:q4", FILES)
@@ -240,7 +248,7 @@ class TestRoom:
         obtaining = Obtaining(store, Shelf(), told, known, {"out": tmp_path / "elsewhere"})
 
         def need(key: str, file: File) -> int:
-            source = RemoteFile(repo="org/m", revision=None, path=file.path, file=file)
+            source = RemoteFile(repo="org/m", revision="r1", path=file.path, file=file)
             return needed([obtaining.wanted(Want(key, file.path, source))])
 
         assert need("here", File(path="f", size=5, sha256="A" * 64)) == 0

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.formats import without_version
 from assay.store import foundry
 from tests.formats.gguf_bytes import write_gguf
 from tests.formats.onnx_bytes import write_onnx_folder
@@ -43,4 +44,4 @@ def test_a_name_file_beside_all_models_names_none_of_them(tmp_path: Path) -> Non
     ("name", "stem"), [("phi:5", "phi"), ("phi", "phi"), ("phi:latest", "phi:latest"), (":5", ":5"), ("a:b:2", "a:b")]
 )
 def test_the_version_is_a_number_after_the_last_colon(name: str, stem: str) -> None:
-    assert foundry.without_version(name) == stem
+    assert without_version(name) == stem

@@ -32,7 +32,7 @@ def test_the_environment_says_where_it_lies_as_it_does_to_its_own_program(env: d
 
 def test_its_own_program_makes_the_folders_that_are_read(tmp_path: Path) -> None:
     file_download = pytest.importorskip("huggingface_hub.file_download")
-    assert hf_cache.snapshot_of(tmp_path, "org/name") is None
+    assert hf_cache.newest_snapshot(tmp_path / "models--org--name") is None
     folder = file_download.repo_folder_name(repo_id="org/name", repo_type="model")
     assert cached(tmp_path, "org/name", {"a.gguf": tiny()}).parents[1] == tmp_path / folder
 
@@ -58,12 +58,12 @@ def test_the_snapshot_that_main_names_counts_else_the_newest(tmp_path: Path) -> 
     old = cached(tmp_path, "org/m", {"a.gguf": tiny()}, "a" * 40, main=False)
     new = cached(tmp_path, "org/m", {"a.gguf": tiny("new")}, "b" * 40, main=False)
     os.utime(old, ns=(1, 1))
-    assert hf_cache.snapshot_of(tmp_path, "org/m") == new
+    assert hf_cache.newest_snapshot(tmp_path / "models--org--m") == new
     cached(tmp_path, "org/m", {"b.gguf": tiny()}, "a" * 40)
-    assert hf_cache.snapshot_of(tmp_path, "org/m") == old
+    assert hf_cache.newest_snapshot(tmp_path / "models--org--m") == old
     (old.parents[1] / "refs" / "main").write_text("../../..", encoding="ascii")
     os.utime(old, ns=(1, 1))
-    assert hf_cache.snapshot_of(tmp_path, "org/m") == new
+    assert hf_cache.newest_snapshot(tmp_path / "models--org--m") == new
 
 
 def test_a_blob_is_found_by_either_hash_and_only_with_the_right_size(tmp_path: Path) -> None:

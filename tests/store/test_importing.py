@@ -69,25 +69,25 @@ def refused(text: str | Path, places: list[Place] | None = None) -> AssayError:
 
 def test_a_gguf_file_is_known_by_what_it_begins_with(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "tiny.gguf")
-    assert read_import(str(path), [])[:3] == (path, None, "gguf")
+    assert read_import(str(path), []) == (path, None)
     plain = path.rename(tmp_path / "blob")
-    assert read_import(f" {plain} ", [])[:3] == (plain, None, "gguf")
+    assert read_import(f" {plain} ", []) == (plain, None)
 
 
 def test_folders_are_known_by_what_lies_in_them(tmp_path: Path) -> None:
     onnx, safe = write_onnx_folder(tmp_path / "onnx"), checkpoint(tmp_path / "safe")
-    assert read_import(str(onnx), [])[:3] == (onnx, None, "onnx")
-    assert read_import(str(safe), [])[:3] == (safe, None, "safetensors")
-    assert read_import(str(safe / "model.safetensors"), [])[:3] == (safe, None, "safetensors")
-    assert read_import(str(onnx / "model.onnx"), [])[:3] == (onnx, None, "onnx")
-    assert read_import(str(onnx / "genai_config.json"), [])[:3] == (onnx, None, "onnx")
+    assert read_import(str(onnx), []) == (onnx, None)
+    assert read_import(str(safe), []) == (safe, None)
+    assert read_import(str(safe / "model.safetensors"), []) == (safe, None)
+    assert read_import(str(onnx / "model.onnx"), []) == (onnx, None)
+    assert read_import(str(onnx / "genai_config.json"), []) == (onnx, None)
 
 
 def test_a_folder_of_gguf_files_is_taken_as_a_whole_and_one_below_is_found(tmp_path: Path) -> None:
     first = write_gguf(tmp_path / "a" / "tiny-q8.gguf")
-    assert read_import(str(tmp_path), [])[:3] == (first, None, "gguf")
+    assert read_import(str(tmp_path), []) == (first, None)
     write_gguf(tmp_path / "a" / "tiny-q4.gguf")
-    assert read_import(str(tmp_path / "a"), [])[:3] == (tmp_path / "a", None, "gguf")
+    assert read_import(str(tmp_path / "a"), []) == (tmp_path / "a", None)
     write_gguf(tmp_path / "b" / "other.gguf")
     error = refused(tmp_path)
     assert "3 models" in error.message
@@ -99,15 +99,15 @@ def test_of_nested_versions_the_newest_counts_and_the_name_above_it(tmp_path: Pa
     for version in ("v2", "v10", "v9"):
         newest = write_onnx_folder(top / version)
         (newest / "inference_model.json").write_text(json.dumps({"Name": f"phi-4-mini-cpu:{version[1:]}"}))
-    assert read_import(str(top), [])[:3] == (top / "v10", "phi-4-mini-cpu", "onnx")
+    assert read_import(str(top), []) == (top / "v10", "phi-4-mini-cpu")
     nameless = tmp_path / "mine"
     for version in ("v2", "v10"):
         write_onnx_folder(nameless / version)
-    assert read_import(str(nameless), [])[:3] == (nameless / "v10", "mine", "onnx")
+    assert read_import(str(nameless), []) == (nameless / "v10", "mine")
     below = tmp_path / "old"
     write_onnx_folder(below / "cpu-int4")
     (below / "inference_model.json").write_text('{"Name": "old-generic-cpu"}')
-    assert read_import(str(below), [])[:3] == (below / "cpu-int4", "old-generic-cpu", "onnx")
+    assert read_import(str(below), []) == (below / "cpu-int4", "old-generic-cpu")
 
 
 def test_one_pickle_among_gguf_files_is_refused(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_what_is_no_model_says_what_would_be_one(tmp_path: Path) -> None:
     for text in (tmp_path / "notes.txt", tmp_path):
         error = refused(text)
         assert type(error) is BadInput
-        assert "GGUF" in str(error.why)
+        assert "GGUF" in str(error.remedy)
     for name in (str(tmp_path / "nowhere"), " ", "a\0b", "~nobody-of-that-name/m.gguf", "x" * 5000):
         assert type(refused(name)) is UnknownModel
 
@@ -179,29 +179,28 @@ def places(home: Path) -> list[Place]:
 
 
 @pytest.mark.parametrize(
-    ("text", "alias", "format", "ends"),
+    ("text", "alias", "ends"),
     [
-        ("ollama:llama3.2:1b", "llama3.2-1b", "gguf", "blobs/sha256-"),
-        ("ollama:qwen", "qwen", "gguf", "blobs/sha256-"),
-        ("Ollama:library/QWEN:latest", "qwen", "gguf", "blobs/sha256-"),
-        ("lmstudio:org/Single", None, "gguf", "org/Single/one.gguf"),
-        ("lmstudio:org/many/lm.gguf", None, "gguf", "org/Many/lm.gguf"),
-        ("foundry:phi-4-mini-cpu", "phi-4-mini-cpu", "onnx", "phi-5/v5"),
-        ("foundry:Phi-4-mini-CPU:4", "phi-4-mini-cpu", "onnx", "phi-4/v4"),
-        ("hf-cache:org/One-GGUF", None, "gguf", "one-q8_0.gguf"),
-        ("hf-cache:org/two-gguf/b.gguf", None, "gguf", "b.gguf"),
-        ("hf-cache:org/safe", "safe", "safetensors", "c" * 40),
+        ("ollama:llama3.2:1b", "llama3.2-1b", "blobs/sha256-"),
+        ("ollama:qwen", "qwen", "blobs/sha256-"),
+        ("Ollama:library/QWEN:latest", "qwen", "blobs/sha256-"),
+        ("lmstudio:org/Single", None, "org/Single/one.gguf"),
+        ("lmstudio:org/many/lm.gguf", None, "org/Many/lm.gguf"),
+        ("foundry:phi-4-mini-cpu", "phi-4-mini-cpu", "phi-5/v5"),
+        ("foundry:Phi-4-mini-CPU:4", "phi-4-mini-cpu", "phi-4/v4"),
+        ("hf-cache:org/One-GGUF", None, "one-q8_0.gguf"),
+        ("hf-cache:org/two-gguf/b.gguf", None, "b.gguf"),
+        ("hf-cache:org/safe", "safe", "c" * 40),
     ],
 )
 def test_other_programs_names_are_understood(
     places: list[Place],
     text: str,
     alias: str | None,
-    format: str,  # noqa: A002
     ends: str,
 ) -> None:
     found = read_import(text, places)
-    assert (found.alias, found.format) == (alias, format)
+    assert found.alias == alias
     assert ends in str(found.path)
     assert found.path.exists()
 
@@ -210,7 +209,7 @@ def test_everything_that_is_listed_can_be_named(places: list[Place]) -> None:
     listed = foreign.found(places)
     assert len(listed) == 11
     for row in listed:
-        assert read_import(row.name, places)[::2] == (row.path, row.format), row.name
+        assert read_import(row.name, places).path == row.path, row.name
 
 
 def test_a_name_that_several_have_asks_which(places: list[Place]) -> None:

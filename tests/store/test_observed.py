@@ -119,3 +119,23 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be remembered") as caught:
         remembered(tmp_path / "file" / "o.jsonl", 1)
     assert caught.value.remedy
+
+
+COUNTED = """
+import sys
+from pathlib import Path
+from assay.store.observed import Observations
+opened = []
+sys.addaudithook(lambda event, told: opened.append(told[0]) if event == "open" and told[0] == sys.argv[1] else None)
+observations = Observations(Path(sys.argv[1]))
+for name in range(200):
+    observations.find("llamacpp", "1", str(name), 4096, 1)
+print(len(opened))
+"""
+
+
+def test_a_list_of_many_models_reads_the_file_once(tmp_path: Path) -> None:
+    path = tmp_path / "o.jsonl"
+    remembered(path, 100)
+    done = subprocess.run([sys.executable, "-c", COUNTED, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"

@@ -125,3 +125,20 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot lock"), locked(tmp_path / "file" / "key.lock"):
         pass
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from assay.store.part_lock import locked
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+with locked(Path(sys.argv[1])):
+    print("held")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file size limits are POSIX's")
+def test_a_full_disk_does_not_stop_who_wants_to_make_room(path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, check=False)
+    assert done.stdout == "held\n", done.stderr

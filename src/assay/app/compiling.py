@@ -22,7 +22,7 @@ from assay.compile.gate import judge as judged
 from assay.compile.proof import prove
 from assay.compile.reference import Original, ask_original
 from assay.engines.probe import probe
-from assay.errors import BadInput, EngineUnavailable, UnknownModel
+from assay.errors import BadInput, CompileError, EngineError, EngineUnavailable, StoreError, UnknownModel
 from assay.types import Probed, ProbeRequest, Prompt, Proof, Reporter, Silent, Stored, Transfers, Variant
 
 DEFAULT_PRECISION = "int8"
@@ -33,16 +33,18 @@ WORK = "compiling"
 
 
 class Compiled(Struct, frozen=True, kw_only=True):
-    """One product. ``stored`` is its record; where its gate refused it that is None, and ``aside`` says where it lies.
+    """One product. ``stored`` is its record; where it is not kept that is None.
 
-    ``seconds`` is how long making it took, None where an earlier call had made it.
+    Then ``refused`` says why, by its gate's word or by what kept its engine from being asked (``proof`` is None then),
+    and ``aside`` where it lies. ``seconds`` is how long making it took, None where an earlier call had made it.
     """
 
     variant: Variant
-    proof: Proof
+    proof: Proof | None
     stored: Stored | None
-    aside: str | None
-    seconds: float | None
+    refused: str | None = None
+    aside: str | None = None
+    seconds: float | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -74,11 +76,15 @@ def compile_model(
     checkpoint, and its gate let through, is not made again.
 
     Raises:
-        BadInput: the checkpoint, a precision, a limit or the prompts cannot be used. NoRoom: disk or memory do not
-        suffice. MissingExtra: the extra ``compile`` is not installed. CompileError: a conversion failed.
+        BadInput: the checkpoint, a precision, a limit or the prompts cannot be used. MissingExtra: the extra
+        ``compile`` is not installed. EngineUnavailable: no engine here runs this format. NoRoom: disk or memory do not
+        suffice. StoreError: another model has the name of a product. CompileError: a conversion failed, or the
+        original cannot be run.
     """
     limits = limits or Limits()
     _refuse_limits(limits)
+    wanted = compile.wanted_for(to, tuple(precisions) or (DEFAULT_PRECISION,))
+    engine = _engine(to)
     here = open_here({"home": home}, token=token)
     reporter = reporter or Silent()
     original = _checkpoint(source, here, transfers or Silent())
@@ -88,17 +94,18 @@ def compile_model(
     checkpoint = compile.read_checkpoint(
         folder, name=alias or original.alias, source=original.source, revision=original.revision
     )
-    free_disk, free_memory = _free(here), machine.memory_budget()
-    wanted = tuple(precisions) or (DEFAULT_PRECISION,)
-    plan = compile.plan(checkpoint, to, wanted, free_disk=free_disk, free_memory=free_memory)
-    for note in plan.notes:
-        reporter.note(note)
+    plan = compile.plan(checkpoint, to, wanted, free_disk=_free(here), free_memory=machine.memory_budget())
+    _refuse_taken(plan, here)
     reporter.stage(f"Hashing {original.id}")
     digest = compile.checkpoint_digest(checkpoint, reporter.progress)
-    plan, made = _without_those_here(plan, digest, here)
-    if plan.products:
-        ask = _Ask(here, original, digest, questions, passages, limits, reporter)
-        made += _made_and_proven(plan, ask)
+
+    def waits(pid: int | None) -> None:
+        reporter.note(f"waiting for process {pid or 'unknown'}, which is compiling")
+
+    with here.store.lock(WORK, waits):
+        plan, made = _without_those_here(plan, digest, here)
+        if plan.products:
+            made += _made_and_proven(plan, _Ask(here, original, digest, engine, questions, passages, limits, reporter))
     return made
 
 
@@ -109,6 +116,7 @@ class _Ask:
     here: Here
     original: Variant
     digest: str
+    engine: str
     questions: Sequence[Prompt]
     passages: Sequence[str] | None
     limits: Limits
@@ -121,7 +129,27 @@ class _Ask:
         return self.here.settings.models_home / WORK
 
     def prove(self, product: Variant) -> Proof:
-        """The product against its original, with the word of its gate."""
+        """The product against its original, with the word of its gate.
+
+        Raises:
+            CompileError: the original cannot be run. Unproven: the product cannot be asked.
+        """
+        original = self._original()
+        try:
+            proof = prove(
+                original,
+                product,
+                engine=self.engine,
+                probe=_probe,
+                work=self.work / "product",
+                score=self._score if any(question.expect for question in self.questions) else None,
+                reporter=self.reporter,
+            )
+        except (EngineError, CompileError) as error:
+            raise _Unproven(str(error)) from error
+        return judged(proof, _gate(product.quantisation, self.limits))
+
+    def _original(self) -> Original:
         if self.answered is None:
             self.reporter.stage(f"Asking the original, {self.original.id}")
             self.answered = ask_original(
@@ -135,53 +163,57 @@ class _Ask:
                 free_memory=machine.memory_budget(),
                 reporter=self.reporter,
             )
-        proof = prove(
-            self.answered,
-            product,
-            engine=_engine(product),
-            probe=_probe,
-            work=self.work / "product",
-            score=self._score if any(question.expect for question in self.questions) else None,
-            reporter=self.reporter,
-        )
-        return judged(proof, _gate(product.quantisation, self.limits))
+        return self.answered
 
     def _score(self, number: int, text: str) -> Mapping[str, float]:
         expect = self.questions[number].expect
         return {finding.criterion: finding.value for finding in judge.check(text, expect)} if expect else {}
 
 
+class _Unproven(Exception):
+    """Why a product could not be held against its original."""
+
+
 def _made_and_proven(plan: compile.Plan, ask: _Ask) -> list[Compiled]:
     made = []
-    with ask.here.store.lock(WORK):
-        for product in compile.build(plan, ask.work / "made", reporter=ask.reporter, work=ask.work / "unfinished"):
+    for product in compile.build(plan, ask.work / "made", reporter=ask.reporter, work=ask.work / "unfinished"):
+        proof, stored, aside, refused = None, None, None, None
+        try:
             proof = ask.prove(product.variant)
-            stored, aside = None, None
-            if proof.passed:
-                stored = store.adopt(ask.here.store, product.variant, proof, ask.reporter.note)
-            else:
-                aside = str(store.set_aside(ask.here.store, product.variant, proof))
-                ask.reporter.note(f"{product.variant.id} was refused: {'; '.join(proof.failed)}")
-            variant = stored.variant if stored else product.variant
-            seconds = None if product.reused else product.seconds
-            made.append(
-                Compiled(variant=variant, proof=proof, stored=stored, aside=aside, seconds=seconds, notes=product.notes)
+            refused = "; ".join(proof.failed) or None
+        except _Unproven as error:
+            refused = str(error)
+        if proof is not None and refused is None:
+            stored = store.adopt(ask.here.store, product.variant, proof, ask.reporter.note)
+        else:
+            aside = str(store.set_aside(ask.here.store, product.variant, proof or refused or ""))
+            ask.reporter.note(f"{product.variant.id} was refused: {refused}")
+        made.append(
+            Compiled(
+                variant=stored.variant if stored else product.variant,
+                proof=proof,
+                stored=stored,
+                refused=refused,
+                aside=aside,
+                seconds=None if product.reused else product.seconds,
+                notes=product.notes,
             )
-        shutil.rmtree(ask.work, ignore_errors=True)
+        )
+    shutil.rmtree(ask.work, ignore_errors=True)
     return made
 
 
-def _engine(product: Variant) -> str:
-    """The engine that will serve the product.
+def _engine(to: Literal["onnx", "gguf"]) -> str:
+    """The engine that will serve the products.
 
     Raises:
-        EngineUnavailable: none here reads its format.
+        EngineUnavailable: none here reads their format.
     """
-    reading = engines_here().get(product.format, ())
+    reading = engines_here().get(to, ())
     if not reading:
         raise EngineUnavailable(
-            f"no engine here runs {product.format}",
-            why=f"{product.id} is proven by the engine that will serve it",
+            f"no engine here runs {to}",
+            why="a product is proven by the engine that will serve it",
             remedy="assay doctor tells what is missing",
         )
     return reading[0]
@@ -201,16 +233,39 @@ def _without_those_here(plan: compile.Plan, digest: str, here: Here) -> tuple[co
         if stored is None or proof is None or proof.original_digest != digest:
             left.append(planned)
             continue
-        there.append(Compiled(variant=stored.variant, proof=proof, stored=stored, aside=None, seconds=None))
+        there.append(Compiled(variant=stored.variant, proof=proof, stored=stored))
     return structs.replace(plan, products=tuple(left)), there
+
+
+def _refuse_taken(plan: compile.Plan, here: Here) -> None:
+    """Raises:
+    StoreError: a product could not take its place, or would stand beside a model that has nothing to do with it.
+    """
+    made = {planned.id.casefold() for planned in plan.products}
+    name, source = plan.checkpoint.name, plan.checkpoint.source
+    for stored in here.store.list():
+        variant = stored.variant
+        same = variant.source == source
+        if variant.id.casefold() in made:
+            taken = stored.origin != "compile" or not same
+        else:
+            taken = variant.alias.casefold() == name.casefold() and stored.origin == "import" and not same
+        if taken:
+            raise StoreError(
+                f"another model is here under the name {name}",
+                why=f"{variant.id} came by {stored.origin} from {variant.source}, not from {source}",
+                remedy=f"assay cache remove {variant.id}, or give the products another name with --alias",
+            )
 
 
 def _checkpoint(source: str, here: Here, transfers: Transfers) -> Variant:
     """The safetensors that ``source`` names, fetched where they are not here.
 
     Raises:
-        UnknownModel: it has none.
+        UnknownModel: it has none. BadInput: it is a folder with something else.
     """
+    if Path(source).is_dir():
+        compile.refuse_no_checkpoint(Path(source))
     for text in (source, f"{source}:safetensors"):
         try:
             found = here.catalog.find(text)

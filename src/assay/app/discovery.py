@@ -81,7 +81,10 @@ def discover(
     )
     sizing.close()
     shown = [find.id for find in found.finds] + [part.id for find in found.finds for part in find.packagings]
-    catalog.move_watermark(here.settings.home / SEEN, now, shown)
+    try:
+        catalog.move_watermark(here.settings.home / SEEN, now, shown)
+    except BadInput as error:
+        reporter.note(f"{error.message}: {error.why}")
     return found
 
 
@@ -199,6 +202,7 @@ def _add(content: Any, alias: str, entry: dict[str, Any]) -> None:
 
 
 def _write(path: Path, content: Any) -> None:
+    name: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
@@ -207,6 +211,8 @@ def _write(path: Path, content: Any) -> None:
             file.write("\n")
         Path(name).replace(path)
     except OSError as error:
+        if name is not None:
+            Path(name).unlink(missing_ok=True)
         raise BadRegistry(f"{path} cannot be written", why=str(error), remedy="give another path") from error
 
 

@@ -81,14 +81,13 @@ def choose(found: catalog.Found, here: Here, sizing: Sizing, *, ask: bool = True
 def _sound(ranked: catalog.Ranked, sizing: Sizing) -> catalog.Ranked:
     """The same, with what its headers speak against after all that can be run."""
     judged = [(ranking, sizing.against(ranking.variant)) for ranking in ranked.rankings]
-    told = [_spoken_against(ranking, against) if against else ranking for ranking, against in judged]
+    told = [_spoken_against(ranking, against.why) if against else ranking for ranking, against in judged]
     return catalog.Ranked(tuple(sorted(told, key=lambda ranking: not ranking.ok)))
 
 
 def _spoken_against(ranking: catalog.Ranking, against: str) -> catalog.Ranking:
-    """What says that it runs gives way; why it does not run anyway, and what it takes, stays."""
-    rest = ranking.reasons[1:] if ranking.ok else ranking.reasons
-    return structs.replace(ranking, ok=False, reasons=(against, *rest))
+    """What speaks for it gives way; why it does not run anyway stays."""
+    return structs.replace(ranking, ok=False, reasons=(against,) if ranking.ok else (against, *ranking.reasons))
 
 
 def asked(found: catalog.Found, here: Here) -> tuple[catalog.Offers, list[str]]:
@@ -141,7 +140,7 @@ def best_of(choice: Choice, sizing: Sizing) -> Variant:
         against = sizing.against(ranking.variant)
         if fits != "no" and against is None:
             return ranking.variant
-        passed[ranking.variant.id] = structs.replace(ranking, ok=False, reasons=(against or room,))
+        passed[ranking.variant.id] = structs.replace(ranking, ok=False, reasons=(against.why if against else room,))
     rankings = tuple(passed.get(ranking.variant.id, ranking) for ranking in choice.ranked.rankings)
     raise none_runs(structs.replace(choice, ranked=catalog.Ranked(rankings)), sizing)
 
@@ -153,12 +152,9 @@ def none_runs(choice: Choice, sizing: Sizing) -> AssayError:
     if len(rankings) > SHOWN:
         reasons.append(f"and {len(rankings) - SHOWN} more")
     runnable = [ranking for ranking in rankings if ranking.engine is not None]
-    if runnable and all(sizing.against(ranking.variant) is not None for ranking in runnable):
-        return UnknownModel(
-            f"nothing of {alias} can be run",
-            why="; ".join(reasons),
-            remedy="give a smaller --ctx, or look for another repository of the same model",
-        )
+    against = [sizing.against(ranking.variant) for ranking in runnable]
+    if against and against[0] is not None and None not in against:
+        return UnknownModel(f"nothing of {alias} can be run", why="; ".join(reasons), remedy=against[0].remedy)
     if runnable:
         return NoRoom(
             f"{alias} does not fit this machine",

@@ -106,9 +106,11 @@ class Here:
         return stores.elsewhere(stores.places(os.environ, Path.home()), self.settings.look_in, store=self.store.folder)
 
     def hold(self, variant: Variant) -> contextlib.AbstractContextManager[None]:
-        """Mark a variant of the store as used; nothing for one that lies elsewhere."""
+        """Mark a variant of the store as used; nothing for one that lies elsewhere, or where nothing can be written."""
         stored = self.store.find(variant.id)
         if stored is None or variant.path is None or self.store.placed(stored).path != variant.path:
+            return contextlib.nullcontext()
+        if not os.access(self.store.folder, os.W_OK):
             return contextlib.nullcontext()
         return self.store.hold(variant.id)
 

@@ -23,10 +23,14 @@ REMARK = "#"
 
 
 class Told(Struct, frozen=True, kw_only=True):
-    """One variant of a model, with its place among the others on this machine."""
+    """One variant of a model, with its place among the others on this machine.
+
+    ``runs`` marks the one that the alias runs, ``ok`` all that could be run in its place.
+    """
 
     variant: Variant
     runs: bool
+    ok: bool
     engine: str | None
     fits: catalog.Fits | None
     reasons: tuple[str, ...]
@@ -230,6 +234,7 @@ def _told(ranking: catalog.Ranking, chosen: Choice, stored: Mapping[str, Stored]
     return Told(
         variant=variant,
         runs=best is not None and variant.id == best.variant.id,
+        ok=ranking.ok,
         engine=ranking.engine,
         fits=ranking.fits,
         reasons=ranking.reasons,
@@ -257,5 +262,6 @@ def _to_fetch(chosen: Choice, sizing: Sizing, transfers: Transfers) -> list[Vari
     for ranking in chosen.ranked.rankings:
         against = sizing.against(ranking.variant)
         if against is not None or ranking.fits == "no":
-            transfers.note(f"{ranking.variant.id} is not going to run here: {against or '; '.join(ranking.reasons)}")
+            why = against.why if against else "; ".join(ranking.reasons)
+            transfers.note(f"{ranking.variant.id} is not going to run here: {why}")
     return variants

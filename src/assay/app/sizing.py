@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct, structs
@@ -37,6 +38,13 @@ class Measured(Struct, frozen=True):
     shape: catalog.Shape | None
     weights: int
     problem: str | None = None
+
+
+class Against(NamedTuple):
+    """Why no engine will start a variant, by its headers, and what to do."""
+
+    why: str
+    remedy: str
 
 
 class Sizing:
@@ -77,7 +85,11 @@ class Sizing:
         little else. ``exact`` reads the one that is chosen.
         """
         found: dict[str, Estimate] = {}
-        for variant in sorted(variants, key=lambda one: one.disk or 0):
+        smallest_first = sorted(variants, key=lambda one: one.disk or 0)
+        for variant in smallest_first:
+            if (before := self._known(variant)) is not None and before.shape is not None:
+                self._shapes.setdefault(_family(variant), before.shape)
+        for variant in smallest_first:
             if (known := self.estimate(variant)) is not None:
                 found[variant.id] = known
                 continue
@@ -102,16 +114,17 @@ class Sizing:
             self._shapes[family] = measured.shape if measured else None
         return self._shapes[family]
 
-    def against(self, variant: Variant) -> str | None:
-        """Why no engine will start it, by its headers: they are broken, or allow no context as long as asked for."""
+    def against(self, variant: Variant) -> Against | None:
+        """What speaks against it: its headers are broken, or allow no context as long as was asked for."""
         measured = self._known(variant)
         if measured is not None and measured.problem is not None:
-            return measured.problem
+            return Against(measured.problem, "name another variant, or another repository of the same model")
         shape = measured.shape if measured else self._shapes.get(_family(variant))
         longest = shape.context_length if shape else None
         if longest is None or self._context is None or self._context <= longest:
             return None
-        return f"{self._context:,} tokens of context were asked for, and it has at most {longest:,}"
+        why = f"{self._context:,} tokens of context were asked for, and it has at most {longest:,}"
+        return Against(why, f"give --ctx {longest} or less")
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -139,6 +152,7 @@ class Sizing:
         if not self._fresh:
             return
         path = self._here.settings.models_home / SHAPES
+        name: str | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
@@ -146,7 +160,8 @@ class Sizing:
                 file.write(msgspec.json.encode({**self._kept, **self._fresh}))
             Path(name).replace(path)
         except OSError:
-            return
+            if name is not None:
+                Path(name).unlink(missing_ok=True)
 
     @cached_property
     def _kept(self) -> dict[str, Measured]:

@@ -7,14 +7,14 @@ known of them, what their licence allows, which of them fit this machine, and wh
 from __future__ import annotations
 
 from assay.catalog.adapter import adapter_variant
-from assay.catalog.best import Fits, Ranked, Ranking, best, fit_of
+from assay.catalog.best import Ranked, Ranking, best
 from assay.catalog.bundled import bundled_folder, bundled_prompts, bundled_variants
 from assay.catalog.catalog import Catalog, Found
 from assay.catalog.curated import CuratedEntry, curated
 from assay.catalog.digest import folder_of, with_digests
 from assay.catalog.discover import PIPELINES, Fitting, Wishes, discover
 from assay.catalog.filters import Filter, parse_filter
-from assay.catalog.fit import Fit, by_memory, first_fitting, suits
+from assay.catalog.fit import Fit, Fits, by_memory, fit_of
 from assay.catalog.hub_name import HubName, parse_hub_name
 from assay.catalog.left_out import LeftOut
 from assay.catalog.licence import LicenceClass, licence_class
@@ -27,7 +27,6 @@ from assay.catalog.registry import Registry, read_registry
 from assay.catalog.registry_entry import Entry
 from assay.catalog.registry_file import registry_schema
 from assay.catalog.remote import remote_variant
-from assay.catalog.resolve import resolve
 from assay.catalog.shape import Shape
 from assay.catalog.wanted import Wanted, offered, promised
 from assay.catalog.watermark import Watermark, move_watermark, read_watermark, start_of_look
@@ -65,7 +64,6 @@ __all__ = [
     "curated",
     "discover",
     "estimate",
-    "first_fitting",
     "fit_of",
     "folder_of",
     "licence_class",
@@ -82,10 +80,8 @@ __all__ = [
     "read_watermark",
     "registry_schema",
     "remote_variant",
-    "resolve",
     "retyped",
     "start_of_look",
-    "suits",
     "variants_at",
     "with_digests",
 ]

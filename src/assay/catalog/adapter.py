@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from assay.catalog.digest import with_digests
-from assay.catalog.local import expanded
+from assay.disk import expanded
 from assay.errors import BadInput
 from assay.types import File, Variant
 

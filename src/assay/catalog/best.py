@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal
 
 from msgspec import Struct
 
 from assay.amounts import format_amount
-from assay.catalog.memory import verdict
+from assay.catalog.fit import Fits, fit_of
 from assay.catalog.offers import matches
 from assay.types import Estimate, Format, Variant
 
-Fits = Literal["yes", "tight", "no"]
 FITS: tuple[Fits | None, ...] = ("yes", "tight", None, "no")
 SMALL = 2_000_000_000
 """Below this many parameters a model loses more by fewer bits than it gains: 8 bits come before 4."""
-ROOM = 1.2
-"""Where files alone are known, a fifth more is kept free for context and engine: a rule of thumb, told as one."""
 KINDS = ("_k_m", "int", "_k_xl", "_k_l", "fp", "_k", "_k_s", "_nl", "_xs", "_1", "_0")
 """Ways to quantise to the same number of bits, from the one that keeps most for its size; others come after them."""
 DEVICES = ("gpu", "cpu", "npu")
@@ -97,37 +93,6 @@ def best(
         )
 
     return Ranked(tuple(sorted(rankings, key=place)))
-
-
-def fit_of(variant: Variant, estimate: Estimate | None, budget: int | None) -> tuple[Fits | None, str]:
-    """Whether ``variant`` fits ``budget`` bytes, and why, for people; None where nobody can say.
-
-    Without an estimate (see ``verdict``), what a registry asks for counts, then the size of the files.
-    """
-    if variant.format == "remote":
-        return "yes", "it runs behind an endpoint and takes no more memory here"
-    if estimate is not None:
-        judged = verdict(estimate, budget)
-        return ("yes" if judged.fits == "fits" else judged.fits), judged.reason
-    if budget is None:
-        return None, "this machine does not tell how much memory is free"
-    free = f"{format_amount(budget)} are free"
-    if variant.min_memory is not None:
-        asks = f"it asks for {format_amount(variant.min_memory)}"
-        return ("yes", f"{asks}, and {free}") if variant.min_memory <= budget else ("no", f"{asks}, and only {free}")
-    return by_size(variant.disk, budget)
-
-
-def by_size(size: int | None, budget: int) -> tuple[Fits | None, str]:
-    """Whether files of ``size`` bytes leave room, where nothing else is known."""
-    if size is None:
-        return None, "its size is not known before the Hub is asked"
-    weights, free = f"its files are {format_amount(size)}", f"{format_amount(budget)} are free"
-    if size > budget:
-        return "no", f"{weights}, and only {free}"
-    if size * ROOM > budget:
-        return "tight", f"{weights} and {free}, which leaves less than a fifth for context and engine"
-    return "yes", f"{weights} and {free}; context and engine take some beside them"
 
 
 def bits_of(quantisation: str | None) -> int | None:

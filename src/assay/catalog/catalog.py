@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from assay.catalog.curated import CuratedEntry
 from assay.catalog.hub_name import HubName, is_repo_id, parse_hub_name
-from assay.catalog.local import WHAT_IS_READ, expanded, variants_at
+from assay.catalog.local import WHAT_IS_READ, variants_at
 from assay.catalog.near import near_names
 from assay.catalog.offers import alias_of, chosen
 from assay.catalog.registry import Registry
@@ -18,6 +18,7 @@ from assay.catalog.registry_entry import Entry, as_entry_says
 from assay.catalog.remote import is_address, remote_variant
 from assay.catalog.shelf import Shelf
 from assay.catalog.wanted import Wanted
+from assay.disk import expanded
 from assay.errors import UnknownModel
 from assay.types import Stored, Variant
 

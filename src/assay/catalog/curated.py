@@ -15,8 +15,6 @@ from msgspec import Struct
 from assay.errors import BadInput
 
 LIST = "curated.json"
-CAPABILITIES = ("chat", "code", "tools", "vision", "reasoning", "embeddings")
-"""The words that ``capabilities`` may hold."""
 
 
 class CuratedEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,8 +57,3 @@ def curated() -> tuple[CuratedEntry, ...]:
         return msgspec.json.decode(content, type=tuple[CuratedEntry, ...])
     except (OSError, msgspec.MsgspecError) as error:
         raise BadInput("the curated list cannot be read", why=str(error), remedy="install Assay again") from error
-
-
-def spelling(text: str) -> str:
-    """A name as the list spells it: lower-case, hyphens for spaces and underscores."""
-    return "-".join(text.strip().lower().replace("_", " ").split())

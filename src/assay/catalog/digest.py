@@ -5,15 +5,15 @@ The cache is one JSON file: path -> [size, modification time in ns, digest]. A d
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from msgspec import structs
 
+from assay.disk import write_whole
 from assay.errors import BadInput
 from assay.types import File, Reporter, Silent, Variant
 
@@ -78,11 +78,5 @@ def _load(cache: Path | None) -> dict[str, list[Any]]:
 
 def _save(cache: Path, known: dict[str, list[Any]]) -> None:
     """Whole or not at all; a cache that cannot be written costs time, and nothing else."""
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=cache.parent, prefix=cache.name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(known, file, indent=1, sort_keys=True)
-        Path(name).replace(cache)
-    except OSError:
-        return
+    with contextlib.suppress(OSError):
+        write_whole(cache, json.dumps(known, indent=1, sort_keys=True).encode())

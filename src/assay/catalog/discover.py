@@ -10,10 +10,10 @@ from typing import NamedTuple
 from msgspec import structs
 
 from assay.amounts import format_amount
-from assay.catalog.fit import SYNONYMS
 from assay.catalog.folding import Folding, Model, fold, moment
 from assay.catalog.licence import licence_class
 from assay.catalog.packagings import packager_rank, packaging
+from assay.catalog.spelling import spelling, task_word
 from assay.types import Discovery, Find, Fold, Repo, Variant
 
 WEEK_S = 7 * 24 * 3600.0
@@ -187,8 +187,8 @@ def _unwanted(find: Find, wishes: Wishes) -> tuple[str, str] | None:
     """Rule and reason, where a find is not what is looked for."""
     if wishes.task is not None and not _for_task(find, wishes.task):
         return "task", f"made for {find.task}" if find.task else "it does not tell what it is made for"
-    licences = {_hyphened(licence) for licence in wishes.licences}
-    if licences and not licences & {_hyphened(find.licence_class), _hyphened(find.licence or "")}:
+    licences = {spelling(licence) for licence in wishes.licences}
+    if licences and not licences & {spelling(find.licence_class), spelling(find.licence or "")}:
         return "licence", f"licence {find.licence}: {find.licence_class}" if find.licence else "it names no licence"
     if wishes.max_size is None:
         return None
@@ -201,14 +201,10 @@ def _unwanted(find: Find, wishes: Wishes) -> tuple[str, str] | None:
 
 
 def _for_task(find: Find, task: str) -> bool:
-    word = SYNONYMS.get(_hyphened(task), _hyphened(task))
+    word = task_word(task)
     tags = {tag.lower() for tag in (find.repo.tags if find.repo else ())}
     codes = bool(tags & set(CODE)) or any(mark in find.id.lower() for mark in CODE)
     return find.task in PIPELINES.get(word, (word,)) and (word != "code" or codes)
-
-
-def _hyphened(text: str) -> str:
-    return "-".join(text.lower().replace("_", " ").split())
 
 
 def _left(find: Find, rule: str, why: str) -> list[Fold]:

@@ -8,9 +8,9 @@ from typing import Literal, Protocol, TypeVar, get_args
 
 from msgspec import Struct
 
-from assay.catalog.fit import task_word
 from assay.catalog.licence import licence_class
 from assay.catalog.near import near_names
+from assay.catalog.spelling import task_word
 from assay.errors import BadInput
 
 Key = Literal["device", "task", "alias", "provider", "licence"]

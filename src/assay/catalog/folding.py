@@ -263,9 +263,9 @@ def moment(text: str | None) -> datetime | None:
     """A time as the hub writes it; None where it is none. Without a zone it is UTC."""
     try:
         when = datetime.fromisoformat(text or "")
-    except ValueError:
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, OverflowError):  # OverflowError: the year 1 in the east
         return None
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
 def _spellings(repos: Iterable[Repo], known: Iterable[str]) -> dict[str, str]:

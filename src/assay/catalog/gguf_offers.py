@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from assay.catalog.left_out import LeftOut
+from assay.formats import is_projector, shard_of
 from assay.types import File
 
-SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})", re.IGNORECASE)
 PIECE = re.compile(r"\.gguf[.-](part|split)", re.IGNORECASE)
 """Files that somebody cut apart with another tool than llama.cpp's own; no engine opens them as they are."""
 QUANTISATION = re.compile(
@@ -23,11 +23,14 @@ QUANTISATION = re.compile(
 )
 SPELLINGS = {"fp16": "f16", "fp32": "f32"}
 NO_MODELS = (
-    (re.compile(r"(^|[-._])mmproj([-._]|$)", re.IGNORECASE), "the part that reads pictures; text alone is run here"),
-    (re.compile(r"^(?!.*q\d_).*imatrix", re.IGNORECASE), "figures that a quantiser uses, no weights"),
-    (re.compile(r"(^|[-._])vocab([-._]|$)", re.IGNORECASE), "a vocabulary without weights"),
-    (re.compile(r"(^|[-._])lora([-._]|$)|adapter", re.IGNORECASE), "an adapter, which runs on its base model only"),
-    (re.compile(r"control[-_]?vector", re.IGNORECASE), "a control vector, no weights"),
+    (is_projector, "the part that reads pictures; text alone is run here"),
+    (re.compile(r"^(?!.*q\d_).*imatrix", re.IGNORECASE).search, "figures that a quantiser uses, no weights"),
+    (re.compile(r"(^|[-._])vocab([-._]|$)", re.IGNORECASE).search, "a vocabulary without weights"),
+    (
+        re.compile(r"(^|[-._])lora([-._]|$)|adapter", re.IGNORECASE).search,
+        "an adapter, which runs on its base model only",
+    ),
+    (re.compile(r"control[-_]?vector", re.IGNORECASE).search, "a control vector, no weights"),
 )
 GONE = re.compile(r"q4_0_\d_\d|i2_s")
 """Quantisations that llama.cpp read once, or that only another program reads."""
@@ -61,11 +64,10 @@ def gguf_models(files: Iterable[File]) -> tuple[list[GgufModel], list[LeftOut]]:
             left.append(LeftOut((file.path,), "a piece of a file that somebody cut apart; join the pieces by hand"))
         elif path.suffix.lower() != ".gguf":
             continue
-        elif why := next((why for pattern, why in NO_MODELS if pattern.search(path.stem)), None):
+        elif why := next((why for is_one, why in NO_MODELS if is_one(path.stem)), None):
             left.append(LeftOut((file.path,), why))
-        elif shard := SHARD.fullmatch(path.stem):
-            key = (path.with_name(shard["stem"]).as_posix(), int(shard["count"]))
-            shards[key][int(shard["number"])] = file
+        elif shard := shard_of(path.stem):
+            shards[path.with_name(shard.stem).as_posix(), shard.total][shard.number] = file
         else:
             models.append(_model(path.with_suffix(""), (file,)))
     for (stem, count), parts in shards.items():

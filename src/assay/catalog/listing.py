@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from assay.catalog.best import Fits, Ranked, Ranking, best, by_size, fit_of, ranking_of
+from assay.catalog.best import Ranked, Ranking, best, ranking_of
 from assay.catalog.catalog import Catalog, Found, Origin
 from assay.catalog.filters import Filter, keeps, searched
+from assay.catalog.fit import Fits, by_needs, fit_of_entry
 from assay.catalog.licence import LicenceClass, licence_class
 from assay.catalog.registry_entry import Entry
 from assay.catalog.wanted import promised
@@ -122,7 +123,7 @@ def _row(found: Found, variant: Variant, here: _Here, ranking: Ranking | None = 
     fits = ranking.fits if ranking else None
     reason = "; ".join(ranking.reasons) if ranking else ""
     if fits is None and size is not None and here.budget is not None:
-        fits, reason = by_size(size, here.budget)
+        fits, reason = by_needs(None, size, here.budget, reason)
     return Row(
         alias=found.alias,
         id=variant.id,
@@ -148,10 +149,7 @@ def _row(found: Found, variant: Variant, here: _Here, ranking: Ranking | None = 
 def _bare(found: Found, budget: int | None) -> Row:
     """An entry of a registry that is a name and no more."""
     entry = found.entry or Entry(alias=found.alias)
-    stand_in = Variant(id=found.alias, alias=found.alias, format="gguf", source="", min_memory=entry.min_memory)
-    fits, reason = fit_of(stand_in, None, budget)
-    if fits is None and entry.size is not None and budget is not None:
-        fits, reason = by_size(entry.size, budget)
+    fits, reason = fit_of_entry(entry, budget)
     return Row(
         alias=found.alias,
         id=found.alias,

@@ -7,24 +7,16 @@ from pathlib import Path
 
 from assay.errors import BadInput, UnknownModel
 from assay.formats.gguf_header import read_gguf_header
-from assay.formats.onnx_folder import is_onnx_folder, name_in, read_onnx_folder
+from assay.formats.gguf_names import shard_of
+from assay.formats.onnx_folder import is_onnx_folder, read_onnx_folder, told_name, without_version
 from assay.formats.safetensors_folder import is_safetensors_folder, read_safetensors_folder
 from assay.types import File, Variant
 
-SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})$")
 NO_LANGUAGE_MODELS = frozenset({"clip", "mmproj"})
 """Architectures of the projectors that lie beside a language model and are no model by themselves."""
 VERSION = re.compile(r"v?(?P<number>\d+)")
 """Foundry Local keeps each version of a model in a folder of its own below the model's."""
 WHAT_IS_READ = "a .gguf file, a folder of .gguf files, of ONNX Runtime GenAI (genai_config.json) or of safetensors"
-
-
-def expanded(text: str) -> Path:
-    """``~`` made a home folder; a name after it that nobody has stays as it is."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        return Path(text)
 
 
 def variants_at(path: Path, alias: str | None = None) -> list[Variant]:
@@ -65,8 +57,8 @@ def _begins_as_gguf(path: Path) -> bool:
 def _folder(folder: Path, alias: str | None) -> list[Variant]:
     entries = []
     for file in sorted(folder.iterdir()):
-        shard = SHARD.match(file.stem)
-        if file.is_file() and file.suffix.lower() == ".gguf" and (not shard or int(shard["number"]) == 1):
+        shard = shard_of(file.stem)
+        if file.is_file() and file.suffix.lower() == ".gguf" and (not shard or shard.number == 1):
             entries.append(file)
     variants = [_gguf(file, alias) for file in entries if not _is_projector(file)]
     if is_safetensors_folder(folder) and (not variants or not _only_pickles(folder)):
@@ -115,7 +107,8 @@ def _gguf(path: Path, alias: str | None) -> Variant:
     if not counts:
         raise BadInput(f"{path} holds no weights", why="it describes a vocabulary only", remedy="name a model's file")
     quantisation = header.quantisation and header.quantisation.lower()
-    name = alias or _without_quantisation(SHARD.sub(r"\g<stem>", path.stem), quantisation)
+    shard = shard_of(path.stem)
+    name = alias or _without_quantisation(shard.stem if shard else path.stem, quantisation)
     return Variant(
         id=f"{name}:{quantisation}" if quantisation else name,
         alias=name,
@@ -133,19 +126,16 @@ def _gguf(path: Path, alias: str | None) -> Variant:
 
 def _shards(path: Path, count: int) -> list[Path]:
     """All files of a model that is split; the first one is what engines open."""
-    match = SHARD.match(path.stem)
-    if count < 2 or match is None:
+    first = shard_of(path.stem)
+    if count < 2 or first is None:
         return [path]
-    if int(match["number"]) != 1:
+    if first.number != 1:
         raise BadInput(
             f"{path} is part of a split model",
             why="a model is opened by its first part",
-            remedy=f"name {match['stem']}-00001-of-{match['count']}{path.suffix}",
+            remedy=f"name {first.sibling(1)}{path.suffix}",
         )
-    shards = [
-        path.with_name(f"{match['stem']}-{number:05}-of-{match['count']}{path.suffix}")
-        for number in range(1, count + 1)
-    ]
+    shards = [path.with_name(f"{first.sibling(number)}{path.suffix}") for number in range(1, count + 1)]
     missing = [shard.name for shard in shards if not shard.is_file()]
     if missing:
         raise BadInput(
@@ -158,7 +148,12 @@ def _onnx(folder: Path, alias: str | None, above: Path | None = None) -> Variant
     """``above`` is the model's own folder, where ``folder`` is a version's."""
     read = read_onnx_folder(folder)
     own = above or folder
-    name = alias or read.name or name_in(own) or _without_quantisation(own.absolute().name, read.quantisation, "onnx")
+    name = (
+        alias
+        or read.name
+        or without_version(told_name(own) or "")
+        or _without_quantisation(own.absolute().name, read.quantisation, "onnx")
+    )
     return Variant(
         id=f"{name}:onnx-{read.quantisation}" if read.quantisation else f"{name}:onnx",
         alias=name,

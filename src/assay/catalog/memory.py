@@ -1,4 +1,4 @@
-"""How much memory an engine will take for a model, and whether that fits.
+"""How much memory an engine will take for a model.
 
 Formulas: weights are the exact bytes of the tensors; the cache is that of the model's own head counts and lengths at
 the context of every slot; the buffers are those of llama.cpp's graph (fitted to the sizes that it reports) and of ONNX
@@ -8,9 +8,8 @@ Runtime's arenas; bases were measured on Linux x86-64. ``benchmarks/memory.py`` 
 from __future__ import annotations
 
 import platform
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from assay.amounts import format_amount
 from assay.catalog.shape import Shape
 from assay.types import Estimate
 
@@ -38,15 +37,6 @@ REPACKED_ARM = REPACKED | {"Q2_K", "Q5_K", "Q6_K", "Q8_0"}
 """The same on ARM, by its source; not measured."""
 UNKNOWN_SHARE = 4
 """A shape that is not known at all widens the range by one part in so many of the weights."""
-TIGHT = 0.9
-"""More than this part of the budget leaves too little for whatever else the machine does."""
-
-
-class FitVerdict(NamedTuple):
-    """``fits`` is None where nobody can say; ``reason`` is for people."""
-
-    fits: Literal["fits", "tight", "no"] | None
-    reason: str
 
 
 class _Parts(NamedTuple):
@@ -69,7 +59,7 @@ def estimate(
     """Bytes that ``engine`` will take at its peak, with every slot filled up to the context.
 
     ``weights`` are the exact bytes of the tensors, ``context_length`` is per slot (None: the engine's choice).
-    ``observed`` is the peak of an earlier load of the same, and goes into the estimate as it is.
+    ``observed`` is the peak of an earlier load of the same, and goes into the estimate as it is; see ``by_estimate``.
     """
     longest = shape.context_length if shape else None
     context = context_length or min(DEFAULT_CONTEXT, longest or DEFAULT_CONTEXT)
@@ -101,30 +91,6 @@ def estimate(
         observed=observed,
         unknown=tuple(unknown),
     )
-
-
-def verdict(estimate: Estimate, budget: int | None) -> FitVerdict:
-    """Whether the estimate fits ``budget`` bytes of free memory.
-
-    What was observed decides where it is known. Else it fits where even the upper end of the range does and what is
-    likely leaves a tenth free, and does not fit where what is likely does not; between them it is tight.
-    """
-    if budget is None:
-        return FitVerdict(None, f"about {format_amount(estimate.best)} needed; this machine does not tell what is free")
-    free = f"{format_amount(budget)} free"
-    if estimate.observed is not None:
-        taken = f"took {format_amount(estimate.observed)} before, {free}"
-        return FitVerdict(_judged(estimate.observed, estimate.observed, budget), taken)
-    fits = _judged(estimate.likely, estimate.high, budget)
-    worst = f" ({format_amount(estimate.high)} at worst)" if estimate.likely <= budget < estimate.high else ""
-    asked = f"{estimate.context_length} tokens" + (f" in each of {estimate.slots} slots" if estimate.slots > 1 else "")
-    return FitVerdict(fits, f"about {format_amount(estimate.likely)} needed{worst} with {asked}, {free}")
-
-
-def _judged(likely: int, high: int, budget: int) -> Literal["fits", "tight", "no"]:
-    if likely > budget:
-        return "no"
-    return "fits" if high <= budget and likely <= TIGHT * budget else "tight"
 
 
 def _llamacpp(shape: Shape, context: int, slots: int) -> _Parts:

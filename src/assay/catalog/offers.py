@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -14,15 +14,10 @@ from assay.catalog.checkpoint_offers import Checkpoint, checkpoints
 from assay.catalog.gguf_offers import GgufModel, gguf_models
 from assay.catalog.left_out import LeftOut
 from assay.catalog.onnx_offers import OnnxModel, onnx_models
-from assay.types import File, Repo, Variant
+from assay.formats.pickles import WHY, named_as_pickle, way_out
+from assay.types import File, Format, Repo, Variant
 
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 OTHER_WEIGHTS = (".h5", ".msgpack", ".tflite", ".mlmodel", ".nemo", ".pdparams")
-PICKLE = (
-    "weights as pickle, which runs whatever is written in it when it is opened: never loaded here. Where you trust its "
-    "author, load it once with transformers in a place of its own and write it with "
-    "save_pretrained(..., safe_serialization=True), then: assay model import FOLDER"
-)
 NO_LANGUAGE = frozenset({
     "audio-classification", "audio-to-audio", "automatic-speech-recognition", "depth-estimation",
     "image-classification",
@@ -70,7 +65,7 @@ def offers(repo: Repo, alias: str | None = None) -> Offers:
     }
     told = {path for out in (*no_gguf, *no_onnx, *no_checkpoint) for path in out.paths}
     rest = [file.path for file in files if file.path not in used | told and not file.path.startswith(within or ("\0",))]
-    return Offers(tuple(_unique(found)), (*no_gguf, *no_onnx, *no_checkpoint, *_unread(rest, bool(found))))
+    return Offers(tuple(_unique(found)), (*no_gguf, *no_onnx, *no_checkpoint, *_unread(repo, rest, bool(found))))
 
 
 def alias_of(repo: str) -> str:
@@ -102,18 +97,25 @@ def chosen(variants: Iterable[Variant], selector: str | None) -> list[Variant]:
     return exact or [variant for variant in among if matches(variant, selector)]
 
 
-def _told(repo: Repo) -> dict[str, Any]:
-    """What all variants of a repository have in common."""
-    return {
-        "source": f"hf:{repo.id}",
-        "revision": repo.revision,
-        "context_length": repo.context_length,
-        "licence": repo.licence,
-        "tasks": (repo.task,) if repo.task else (),
-        "capabilities": _capabilities(repo),
-        "languages": repo.languages,
-        "base": repo.base_models[0] if repo.base_models else None,
-    }
+def _variant(repo: Repo, alias: str, label: str, form: Format, model: GgufModel | OnnxModel | Checkpoint) -> Variant:
+    """One set of files with what the repository says of all of them."""
+    return Variant(
+        id=f"{alias}:{label}",
+        alias=alias,
+        format=form,
+        quantisation=model.quantisation,
+        folder=model.folder,
+        files=_inside(model.files, model.folder),
+        source=f"hf:{repo.id}",
+        revision=repo.revision,
+        parameters=repo.parameters,
+        context_length=repo.context_length,
+        licence=repo.licence,
+        tasks=(repo.task,) if repo.task else (),
+        capabilities=_capabilities(repo),
+        languages=repo.languages,
+        base=repo.base_models[0] if repo.base_models else None,
+    )
 
 
 def _capabilities(repo: Repo) -> tuple[str, ...]:
@@ -133,22 +135,14 @@ def _capabilities(repo: Repo) -> tuple[str, ...]:
 
 def _ggufs(repo: Repo, alias: str, models: Sequence[GgufModel]) -> Iterator[Variant]:
     """Pictures are read by another file than these; several models in one repository have sizes of their own."""
-    told = _told(repo)
-    told["capabilities"] = tuple(word for word in told["capabilities"] if word != "vision")
+    words = tuple(word for word in _capabilities(repo) if word != "vision")
     stems = {_plain(model.stem) for model in models}
     usual = _plain(alias_of(repo.id)) if len(stems) > 1 else next(iter(stems), "")
     for model in models:
         own = _plain(model.stem).removeprefix(usual).strip("-")
-        yield Variant(
-            id=f"{alias}:{own}{'-' if own else ''}{model.quantisation or 'gguf'}",
-            alias=alias,
-            format="gguf",
-            quantisation=model.quantisation,
-            folder=model.folder,
-            files=_inside(model.files, model.folder),
-            parameters=repo.parameters if len(stems) == 1 else None,
-            **told,
-        )
+        label = f"{own}{'-' if own else ''}{model.quantisation or 'gguf'}"
+        parameters = repo.parameters if len(stems) == 1 else None
+        yield structs.replace(_variant(repo, alias, label, "gguf", model), parameters=parameters, capabilities=words)
 
 
 def _plain(name: str) -> str:
@@ -158,31 +152,13 @@ def _plain(name: str) -> str:
 def _onnxs(repo: Repo, alias: str, models: Sequence[OnnxModel]) -> Iterator[Variant]:
     for model in models:
         label = "-".join(["onnx", *(word for word in (model.quantisation, model.provider) if word)])
-        yield Variant(
-            id=f"{alias}:{label}",
-            alias=alias,
-            format="onnx",
-            quantisation=model.quantisation,
-            folder=model.folder,
-            files=_inside(model.files, model.folder),
-            device=model.device,
-            parameters=repo.parameters,
-            **_told(repo),
-        )
+        yield structs.replace(_variant(repo, alias, label, "onnx", model), device=model.device)
 
 
 def _safetensors(repo: Repo, alias: str, found: Sequence[Checkpoint]) -> Iterator[Variant]:
     for one in found:
-        yield Variant(
-            id=f"{alias}:safetensors",
-            alias=alias,
-            format="safetensors",
-            quantisation=one.quantisation,
-            folder=one.folder,
-            files=_inside(one.files, one.folder),
-            parameters=repo.parameters if len(found) == 1 else None,
-            **_told(repo),
-        )
+        variant = _variant(repo, alias, "safetensors", "safetensors", one)
+        yield structs.replace(variant, parameters=repo.parameters if len(found) == 1 else None)
 
 
 def _inside(files: Iterable[File], folder: str | None) -> tuple[File, ...]:
@@ -204,12 +180,13 @@ def _unique(variants: Iterable[Variant]) -> Iterator[Variant]:
         yield variant if unused == variant.id else structs.replace(variant, id=unused)
 
 
-def _unread(paths: Sequence[str], any_found: bool) -> Iterator[LeftOut]:
+def _unread(repo: Repo, paths: Sequence[str], any_found: bool) -> Iterator[LeftOut]:
     """Weights that nothing here reads, among the files that no variant uses."""
-    pickles = tuple(path for path in paths if path.lower().endswith(PICKLES))
+    pickles = tuple(filter(named_as_pickle, paths))
     others = tuple(path for path in paths if path.lower().endswith(OTHER_WEIGHTS))
     if pickles:
-        yield LeftOut(pickles, "weights as pickle, which is never loaded" if any_found else PICKLE)
+        rest = "" if any_found else f"; {' '.join(way_out(repo.id).split())}"
+        yield LeftOut(pickles, f"weights as pickle: {WHY}{rest}")
     if others:
         yield LeftOut(others, "weights of another framework")
 

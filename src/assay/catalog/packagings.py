@@ -11,7 +11,7 @@ from assay.types import Format, Packaging, Repo
 
 ENDING = re.compile(
     r"[-_.](?P<word>gguf|ggml|onnx|openvino|ov|mlx|awq|gptq|exl[23]|hqq|aqlm|quark|fp8|nvfp4|mxfp4|bnb|quantized|quants?)"
-    r"(?:[-_.](?:web|genai|cpu|cuda|gpu|npu|directml|dml|dynamic|imatrix|i1|\d(?:\.\d)?bits?|int[248]|w\d+a\d+|q\d\w*))*$"
+    r"(?:[-_.](?:web|genai|cpu|cuda|gpu|npu|directml|dml|dynamic|imatrix|i1|\d(?:\.\d)?bits?|int[248]|w\d+a\d+|q\d\w*+))*$"
 )
 """How the names of packagings end: a form, and words that tell more of it."""
 DETAIL = re.compile(r"[-_.](?:i1|imatrix|\d(?:\.\d)?bits?|int[248]|w\d+a\d+|iq\d_\w+|q\d_\w+)$")

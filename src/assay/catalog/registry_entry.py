@@ -11,9 +11,10 @@ from msgspec import Struct, structs
 
 from assay.amounts import parse_amount
 from assay.catalog.adapter import adapter_variant
-from assay.catalog.local import expanded, variants_at
+from assay.catalog.local import variants_at
 from assay.catalog.registry_file import EntryFile
 from assay.catalog.remote import remote_variant
+from assay.disk import expanded
 from assay.errors import BadInput, BadRegistry
 from assay.types import Variant
 

@@ -6,10 +6,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from assay.catalog.curated import CuratedEntry, spelling
+from assay.catalog.curated import CuratedEntry
 from assay.catalog.hub_name import PREFIX, HubName, is_repo_id, parse_hub_name
 from assay.catalog.offers import chosen
 from assay.catalog.registry_entry import Entry
+from assay.catalog.spelling import spelling
 from assay.catalog.wanted import Wanted
 from assay.errors import UnknownModel
 from assay.types import Format, Stored, Variant

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from assay.disk import write_whole
 from assay.errors import BadInput
 
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -49,16 +48,9 @@ def move_watermark(path: Path, looked: datetime, ids: Collection[str]) -> Waterm
     seen = dict.fromkeys([*(before.ids if before else ()), *ids])
     latest = looked if before is None else max(looked, before.looked)
     mark = Watermark(looked=latest.astimezone(UTC), ids=tuple(seen)[-REMEMBERED:])
-    name = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.encode(mark))
-        Path(name).replace(path)
+        write_whole(path, msgspec.json.encode(mark))
     except OSError as error:
-        if name is not None:
-            Path(name).unlink(missing_ok=True)
         raise BadInput(
             f"{path} cannot be written, so the next look will show the same again",
             why=error.strerror or str(error),
@@ -84,9 +76,9 @@ def start_of_look(text: str | None, mark: Watermark | None, now: datetime) -> da
         if duration is not None:
             return now - int(duration[1]) * UNITS[duration[2].lower()]
         when = datetime.fromisoformat(text.strip())
+        when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise BadInput(f"{text!r} is no time to look back to", remedy=remedy) from error
-    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     if when > now:
         raise BadInput(f"{text!r} is in the future", remedy=remedy)
     return when

@@ -10,12 +10,11 @@ from msgspec import structs
 from assay.catalog.shape import Shape
 from assay.catalog.shape_config import shape_of_config, shape_of_genai
 from assay.catalog.shape_gguf import shape_of_gguf
-from assay.formats import Reader, read_gguf_header, read_json_object, read_safetensors_header
+from assay.formats import Reader, is_projector, read_gguf_header, read_json_object, read_safetensors_header
 from assay.types import File, Variant
 
 Open = Callable[[Variant, File], Reader]
 """Opens one file of a variant: a ``FileReader``, or one that asks for byte ranges."""
-PROJECTOR = "mmproj"
 MIX = re.compile(r"^(Q\d_K)_[SML]$")
 """Mixes are named after the type that most weights have."""
 PACKED = frozenset({"int4", "int8", "f32"})
@@ -52,7 +51,7 @@ def retyped(shape: Shape, quantisation: str | None, weights: int) -> Shape:
 
 def _gguf(variant: Variant, open_: Open) -> tuple[Shape | None, int]:
     parts = _ending(variant, ".gguf")
-    parts = [file for file in parts if PROJECTOR not in file.path.lower()] or parts
+    parts = [file for file in parts if not is_projector(file.path)] or parts
     if not parts:
         return None, 0
     headers = [read_gguf_header(open_(variant, file)) for file in parts]

@@ -35,6 +35,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look, tell, and keep the time of the look; 1 where nothing new was found."""
+    for path in filter(None, (args.digest, args.to)):
+        output.require_place(path)
     with report.ProgressReporter() as reporter:
         found = app.discover(
             since=args.since,

@@ -246,7 +246,7 @@ def _make(args: argparse.Namespace) -> int:
     for one in made:
         output.lines(f"{one.variant.id}: {note}" for note in one.notes)
     for one in refused:
-        output.lines([f"{one.variant.id} was refused: {'; '.join(one.proof.failed)}", f"  it is kept in {one.aside}"])
+        output.lines([f"{one.variant.id} was refused: {one.refused}", f"  it is kept in {one.aside}"])
     return int(bool(refused))
 
 

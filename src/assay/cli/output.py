@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterable
@@ -41,6 +42,20 @@ def width() -> int | None:
 def lines(texts: Iterable[str]) -> None:
     """Each text on a line of its own."""
     sys.stdout.write("".join(f"{text}\n" for text in texts))
+
+
+def require_place(path: Path) -> None:
+    """Refuse a result file that could not be written, before the work for it begins.
+
+    Raises:
+        BadInput: its folder cannot be made, or nothing can be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written", why=str(error), remedy="give another path") from error
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise BadInput(f"{path} cannot be written", why="it is a folder, or not yours", remedy="give another path")
 
 
 def write(path: Path, text: str | bytes) -> None:

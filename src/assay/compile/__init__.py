@@ -8,9 +8,9 @@ In: a folder with safetensors weights, a format, precisions; what disk and memor
 from __future__ import annotations
 
 from assay.compile.build import Product, build
-from assay.compile.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint
+from assay.compile.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint, refuse_no_checkpoint
 from assay.compile.gate import Gate, default_gate, judge
-from assay.compile.plan import Plan, Planned, plan
+from assay.compile.plan import Plan, Planned, plan, wanted_for
 
 __all__ = [
     "Checkpoint",
@@ -24,4 +24,6 @@ __all__ = [
     "judge",
     "plan",
     "read_checkpoint",
+    "refuse_no_checkpoint",
+    "wanted_for",
 ]

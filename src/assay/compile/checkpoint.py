@@ -87,7 +87,7 @@ def read_checkpoint(
         BadInput: there is no checkpoint, it is broken, or it is of a kind that is not compiled: pickled weights, an
             adapter, a quantised model, one with a vision or audio part.
     """
-    _refuse_what_is_no_checkpoint(folder)
+    refuse_no_checkpoint(folder)
     config = read_json_object(folder / CONFIG)
     architecture, family = family_of(config)
     weights = _weights(folder)
@@ -128,7 +128,10 @@ def checkpoint_digest(checkpoint: Checkpoint, tell: Callable[[int, int], None] =
     return whole.hexdigest()
 
 
-def _refuse_what_is_no_checkpoint(folder: Path) -> None:
+def refuse_no_checkpoint(folder: Path) -> None:
+    """Raises:
+    BadInput: ``folder`` is none, or holds an adapter, or weights of nobody knows what.
+    """
     if not folder.is_dir():
         raise BadInput(f"there is no folder {folder}", remedy="name a folder with config.json and *.safetensors")
     adapter = next((name for name in ADAPTERS if (folder / name).is_file()), None)
@@ -137,6 +140,12 @@ def _refuse_what_is_no_checkpoint(folder: Path) -> None:
             f"{folder} holds an adapter, not a model",
             why=f"it has {adapter}: a change to another model's weights",
             remedy="merge it into its base model first (peft: model.merge_and_unload().save_pretrained(FOLDER))",
+        )
+    if not (folder / CONFIG).is_file() and next(folder.glob("*.safetensors"), None):
+        raise BadInput(
+            f"{folder} has weights and no {CONFIG}",
+            why="that file tells what model the weights are of",
+            remedy=f"take {CONFIG} from the publisher's repository",
         )
 
 

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from assay.compile.family import Target
 from assay.errors import MissingExtra
 
+PROOF = ("torch", "transformers")
+"""What the original is run by, for the proof of every product."""
 NEEDED: Mapping[Target, tuple[str, ...]] = {
-    "onnx": ("torch", "transformers", "onnx", "onnx_ir", "onnxruntime_genai"),
-    "gguf": ("gguf", "tokenizers"),
+    "onnx": (*PROOF, "onnx", "onnx_ir", "onnxruntime_genai"),
+    "gguf": (*PROOF, "gguf", "tokenizers"),
 }
 
 
-def require(to: Target) -> None:
+def require(packages: Sequence[str], what: str) -> None:
     """Raises:
-    MissingExtra: a package that ``to`` needs cannot be found.
+    MissingExtra: one of ``packages`` cannot be found; ``what`` is the work that needs them.
     """
-    missing = [name for name in NEEDED[to] if not _found(name)]
+    missing = [name for name in packages if not _found(name)]
     if missing:
         raise MissingExtra(
-            f"compiling to {to} needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
+            f"{what} needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
             remedy="pip install 'assay[compile]'",
         )
 

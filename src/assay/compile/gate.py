@@ -60,8 +60,8 @@ def default_gate(precision: str | None) -> Gate:
     compiles a large model may well ask for less. Published means for Llama 3 8B against its 16-bit form on Wikitext
     (llama.cpp's own table, tools/perplexity/README.md): q8_0 0.0014 nats and 97.7 % equal top tokens, q6_K 0.0055 and
     96.0 %, q5_K_M 0.011, q4_K_M 0.031 and 91.9 %, q4_0 0.072, q3_K_M 0.10, q2_K 0.45 and 71.1 %. Measured here on the
-    bundled model of 0.5M parameters (benchmarks/loss.py): f32 0.000005 (llama.cpp keeps its cache in 16 bits) and less
-    than 1e-11 (ONNX), bf16 0.0002, q8_0 and int8 0.002, q4_0 0.18, int4 0.24.
+    bundled model of 0.5M parameters (benchmarks/families.py): f32 0.000005 (llama.cpp keeps its cache in 16 bits) and
+    less than 1e-11 (ONNX), bf16 0.0002, q8_0 and int8 0.002, q4_0 0.18, int4 0.24.
 
     Models of random weights are outside of this: their best tokens lie close to each other, so that four bits change
     most of them (116M parameters: ONNX int8 0.0028 nats and 90 % equal, int4 0.36 nats and 20 %).

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from assay.amounts import format_amount
 from assay.compile.checkpoint import Checkpoint
-from assay.compile.extra import require
+from assay.compile.extra import NEEDED, require
 from assay.compile.family import Target, refuse_unknown
 from assay.compile.gguf_file import describe, elements_of_largest
 from assay.compile.gguf_names import named_tensors
@@ -45,6 +45,17 @@ class Plan(Struct, frozen=True, kw_only=True):
     """What a person should know before: what the format cannot hold of this model."""
 
 
+def wanted_for(to: Target, precisions: Sequence[str]) -> tuple[str, ...]:
+    """The format's own names for ``precisions``: what can be told before there is a checkpoint.
+
+    Raises:
+        BadInput: a precision cannot be compiled to this format. MissingExtra: a package of the extra is missing.
+    """
+    wanted = quantisations(to, precisions)
+    require(NEEDED[to], f"compiling to {to}")
+    return wanted
+
+
 def plan(
     checkpoint: Checkpoint, to: Target, precisions: Sequence[str], *, free_disk: int | None, free_memory: int | None
 ) -> Plan:
@@ -55,9 +66,8 @@ def plan(
         MissingExtra: a package of the extra ``compile`` is missing.
         NoRoom: disk or memory do not suffice.
     """
+    wanted = wanted_for(to, precisions)
     refuse_unknown(checkpoint.family, to)
-    wanted = quantisations(to, precisions)
-    require(to)
     named_tensors(checkpoint)
     if to == "gguf":
         products, notes = _gguf(checkpoint, wanted)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from msgspec import structs
 
 from assay.compile.divergence import Compared, compare, exp_mean_interval, mean_interval, shared
 from assay.compile.reference import Original
@@ -20,6 +21,8 @@ Probe = Callable[[Variant, str, ProbeRequest, Path, Reporter], Probed]
 """Ask a variant on the engine of that name; the folder is for its distributions."""
 Score = Callable[[int, str], Mapping[str, float]]
 """An answer to the prompt of that number, by each criterion, 0 to 1."""
+RATED = 5
+"""Answers that are asked for where no check reads them: the decode rate is their median."""
 
 
 def prove(
@@ -41,7 +44,8 @@ def prove(
     """
     reporter = reporter or Silent()
     reporter.stage(f"comparing {product.id} with its original")
-    probed = probe(product, engine, original.request, work, reporter)
+    request = original.request if score else structs.replace(original.request, answers=RATED)
+    probed = probe(product, engine, request, work, reporter)
     try:
         compared = _compare(original, probed)
     finally:

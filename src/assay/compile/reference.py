@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,13 +13,13 @@ from msgspec.json import encode
 from assay.amounts import format_amount
 from assay.compile.checkpoint import read_checkpoint
 from assay.compile.child import run_child
+from assay.compile.extra import PROOF, require
 from assay.compile.passages import default_text
-from assay.errors import BadInput, CompileError, MissingExtra, NoRoom
+from assay.errors import BadInput, CompileError, NoRoom
 from assay.types import Probed, ProbeRequest, Prompt, Reporter, Silent
 
 NEW_TOKENS = 32
 """Tokens of each continuation that greedy tokens are compared over."""
-PACKAGES = ("torch", "transformers")
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -82,7 +81,7 @@ def ask_original(
     checkpoint = read_checkpoint(folder)
     if not prompts:
         raise BadInput("a proof needs at least one prompt")
-    _refuse_without(PACKAGES)
+    require(PROOF, "the proof of a compile")
     needed = int(checkpoint.parameters * 4 * MEMORY_FACTOR)
     if free_memory is not None and needed > free_memory:
         raise NoRoom(
@@ -138,11 +137,3 @@ class _Heard:
 def _conversation(prompt: Prompt) -> tuple[dict[str, str], ...]:
     asked = {"role": "user", "content": prompt.prompt}
     return ({"role": "system", "content": prompt.system}, asked) if prompt.system else (asked,)
-
-
-def _refuse_without(packages: Sequence[str]) -> None:
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingExtra(
-            f"a proof needs {' and '.join(missing)} to run the original", remedy="pip install 'assay[compile]'"
-        )

@@ -1,7 +1,8 @@
 """Many generations over one model, in batches that decode in lockstep.
 
 ONNX Runtime GenAI cannot add a sequence to a running batch on CPUs. So whatever waits when a token is done forms a new
-batch, and live batches take turns token by token: a late request never waits for a whole earlier answer.
+batch, and live batches take turns token by token: a late request never waits for a whole earlier answer. Prompts that
+are too long to be read together in bounded memory are batches of their own, which are read in parts.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ MAX_ROWS = 32
 """The library's limit for one batch."""
 SLACK = 128
 """Tokens of padding that never matter."""
+TOGETHER = 2048
+"""Prompt tokens, padding included, that are read at once at most: so long do live batches stand still."""
+SCORES_BYTES = 512 * 2**20
+"""What their scores may take: the library makes f32 scores over the whole vocabulary for every token that it reads."""
 
 
 class Lockstep(Protocol):
@@ -44,6 +49,7 @@ Open = Callable[[Sequence[Sequence[int]], int], Lockstep]
 class Vocabulary(Struct, frozen=True, kw_only=True):
     """What the scheduler must know of tokens. ``spell(token, first)`` gives a token's bytes."""
 
+    size: int
     ends: frozenset[int]
     pad: int
     spell: Callable[[int, bool], bytes]
@@ -89,22 +95,30 @@ class Row:
 
 
 class Group:
-    """Rows in one batch; it lives until the last of them has ended. ``live`` holds those that have not."""
+    """Rows in one batch; it lives until the last of them has ended. ``live`` holds those that have not.
+
+    While ``filling``, the prompts are not read to their end yet.
+    """
 
     def __init__(self, rows: Sequence[Row], open_batch: Open) -> None:
         self.size = len(rows)
         self.live = list(enumerate(rows))
-        self._filling = True
+        self.filling = True
         self._choosing = any(row.chooser for row in rows)
         self._batch = open_batch([row.prompt for row in rows], max(row.limit for row in rows))
 
+    def read(self) -> None:
+        """Read the next part of the prompts."""
+        try:
+            self.filling = self._batch.fill()
+        except Exception as error:
+            fail((row for _, row in self.live), error)
+
     def step(self) -> None:
-        """Read a part of the prompts, or make one token of every live row; close the batch when none is left."""
+        """Make one token of every live row, unless filling; close the batch when no row is left."""
         try:
             tokens: Sequence[int] = ()
-            if self._filling:
-                self._filling = self._batch.fill()
-            else:
+            if not self.filling:
                 if self._choosing:
                     self._choose()
                 tokens = self._batch.step()
@@ -133,13 +147,17 @@ class Group:
 
 
 class Scheduler:
-    """The thread that makes all tokens. At most ``slots`` rows are live; others wait, first come first served."""
+    """The thread that makes all tokens. At most ``slots`` rows are live; others wait, first come first served.
 
-    def __init__(self, open_batch: Open, vocabulary: Vocabulary, slots: int) -> None:
+    Without ``lockstep`` every row is alone in its batch.
+    """
+
+    def __init__(self, open_batch: Open, vocabulary: Vocabulary, slots: int, *, lockstep: bool = True) -> None:
         self.broken: str | None = None
         self._open_batch = open_batch
         self._vocabulary = vocabulary
         self._slots = slots
+        self._lockstep = lockstep
         self._changed = threading.Condition()
         self._waiting: deque[Row] = deque()
         self._groups: list[Group] = []
@@ -173,6 +191,7 @@ class Scheduler:
                 for group in self._groups:
                     group.step()
                 self._groups = [group for group in self._groups if group.live]
+                self._read()
         except BaseException as error:
             self.broken = f"{type(error).__name__}: {error}"
             self._fail_all(error)
@@ -180,6 +199,14 @@ class Scheduler:
         self._fail_all(RuntimeError("the engine was stopped"))
         for group in self._groups:
             group.close()
+
+    def _read(self) -> None:
+        """One part of one batch's prompts; the next part is another batch's: no prompt waits for the whole of one."""
+        filling = next((group for group in self._groups if group.filling), None)
+        if filling:
+            filling.read()
+            self._groups.remove(filling)
+            self._groups.append(filling)
 
     def _wait(self) -> None:
         """Until there is something to do."""
@@ -204,7 +231,7 @@ class Scheduler:
                 row.end("cancelled")
             free = max(0, min(self._slots - live, 2 * self._slots - held, len(self._waiting)))
             rows = [self._waiting.popleft() for _ in range(free)]
-        for together in partition(rows, self._vocabulary.pad):
+        for together in partition(rows, self._vocabulary) if self._lockstep else [[row] for row in rows]:
             try:
                 self._groups.append(Group(together, self._open_batch))
             except Exception as error:
@@ -217,18 +244,22 @@ class Scheduler:
         fail(rows, error)
 
 
-def partition(rows: Iterable[Row], pad: int) -> list[list[Row]]:
+def partition(rows: Iterable[Row], vocabulary: Vocabulary) -> list[list[Row]]:
     """Which rows share a batch, longest prompts first.
 
     Alone: seeded sampling, whose last bits must not depend on company, and prompts that end like padding. Others
-    together as long as padding at most doubles a prompt, since all rows are prefilled to the length of the longest.
+    together as long as padding at most doubles a prompt, since all rows are prefilled to the length of the longest, and
+    as long as all of it may be read at once.
     """
+    most = min(TOGETHER, SCORES_BYTES // (4 * vocabulary.size))
     groups: list[list[Row]] = []
     open_group: list[Row] = []
     for row in sorted(rows, key=lambda row: -len(row.prompt)):
-        if row.seeded or row.prompt[-1] == pad:
+        longest = len(open_group[0].prompt) if open_group else 0
+        fits = len(open_group) < min(MAX_ROWS, most // max(longest, 1))
+        if row.seeded or row.prompt[-1] == vocabulary.pad:
             groups.append([row])
-        elif open_group and len(open_group) < MAX_ROWS and 2 * len(row.prompt) + SLACK >= len(open_group[0].prompt):
+        elif open_group and fits and 2 * len(row.prompt) + SLACK >= longest:
             open_group.append(row)
         else:
             open_group = [row]

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from jinja2 import TemplateSyntaxError
 
 from assay.engines.chat_template import ChatTemplate
@@ -33,6 +35,9 @@ SPIN_US = 50
 """How long a thread without work stays awake: longer than from one operator to the next, since a thread that fell
 asleep comes late (a token took up to 1.7 times as long); far shorter than the library's own choice, since threads that
 spin take the cores from the rest of the machine, the streaming side of this process first of all (half the speed)."""
+NEAR = 0.02
+"""Of the range of scores: what rounding may change in a batch (nothing, where it was measured); wrong scores were off
+by ten times that and more."""
 
 
 def open_model(spec: Spec) -> Model:
@@ -43,7 +48,6 @@ def open_model(spec: Spec) -> Model:
     try:
         library = Library()
         model = GenAIModel(library, folder, settings, spec.options, threads)
-        model.warm_up()
     except (GenAIError, ImportError, OSError) as error:
         raise EngineStartFailed(
             f"ONNX Runtime GenAI cannot load {folder}",
@@ -64,34 +68,27 @@ class GenAIModel:
         self.version: str | None = library.version
         self.slots = options.slots
         self.context_length: int | None = settings.context(options.context_length)
+        tokens = read_tokens(folder)
+        self._template = _compile(folder)
+        self._frame = (tokens.prefix, tokens.suffix)
+        self._settings = settings
+        self._loaded = LoadedModel(library, folder, _overlay(threads), vocabulary=settings.vocabulary)
+        lockstep = self._warm_up()
+        vocabulary = Vocabulary(size=settings.vocabulary, ends=settings.ends, pad=settings.pad, spell=tokens.bytes_of)
+        self._scheduler = Scheduler(self._open_batch, vocabulary, self.slots, lockstep=lockstep)
         self.arguments: Mapping[str, Any] = {
             "threads": threads,
             "slots": self.slots,
             "context_per_slot": self.context_length,
             "kv_memory": "prompt and max_tokens of each request, while it runs",
             "spin_us": SPIN_US,
-            "warmup": "one token, inside the load time",
+            "lockstep": lockstep,
+            "warmup": "a token, inside the load time",
         }
-        tokens = read_tokens(folder)
-        self._template = _compile(folder)
-        self._frame = (tokens.prefix, tokens.suffix)
-        self._settings = settings
-        self._loaded = LoadedModel(library, folder, _overlay(threads), vocabulary=settings.vocabulary)
-        vocabulary = Vocabulary(ends=settings.ends, pad=settings.pad, spell=tokens.bytes_of)
-        self._scheduler = Scheduler(self._open_batch, vocabulary, self.slots)
 
     @property
     def broken(self) -> str | None:
         return self._scheduler.broken
-
-    def warm_up(self) -> None:
-        """Make one token, so that a model that loads but cannot run fails here."""
-        batch = self._open_batch([[min(self._settings.ends, default=0)]], 1)
-        try:
-            batch.fill()
-            batch.step()
-        finally:
-            batch.close()
 
     def render(self, messages: Sequence[Message], options: Mapping[str, Any]) -> PromptInput:
         """The folder's own template; ``Refused`` where it has none."""
@@ -134,6 +131,36 @@ class GenAIModel:
         """End the thread and free the model."""
         self._scheduler.close()
         self._loaded.close()
+
+    def _warm_up(self) -> bool:
+        """Make a token, so that a model that loads but cannot run fails here; tell whether prompts may share a batch.
+
+        They may where one that is padded is scored as it is alone. That is not so where the graph scores the last place
+        only, padding or not, where it has a state that padding changes, or where it takes one prompt at a time.
+        """
+        some = [place * self._settings.vocabulary // 9 for place in range(1, 9)]
+        some = [token for token in some if token != self._settings.pad]
+        alone = self._scores([some])
+        if self.slots == 1:
+            return False
+        try:
+            padded = self._scores([some, some * 2])
+        except GenAIError:
+            return False
+        return bool(np.allclose(padded, alone, atol=NEAR * float(np.ptp(alone))))
+
+    def _scores(self, prompts: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+        """The scores of the first prompt's first new token and of its second, (2, vocabulary)."""
+        batch = self._open_batch(prompts, 2)
+        try:
+            batch.fill()
+            with batch.scores() as scores:
+                first = scores[0].copy()
+            batch.step()
+            with batch.scores() as scores:
+                return np.stack([first, scores[0]])
+        finally:
+            batch.close()
 
     def _open_batch(self, prompts: Sequence[Sequence[int]], room: int) -> Batch:
         return Batch(self._loaded, prompts, pad=self._settings.pad, room=room)

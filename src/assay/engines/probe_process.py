@@ -85,9 +85,10 @@ class _Asked:
             greedy.append(self._prober.continued(ids, request.new_tokens))
             self._report(len(greedy), len(request.prompts), "continuations")
         rendered = [self._render(chat) for chat in request.chats]
-        for rendering in rendered:
+        answered = rendered[: request.answers]
+        for rendering in answered:
             answers.append(None if rendering is None else self._say(rendering, request.answer_tokens))
-            self._report(len(answers), len(rendered), "answers")
+            self._report(len(answers), len(answered), "answers")
         return Probed(
             distributions=str(path),
             vocabulary=self._prober.vocabulary,

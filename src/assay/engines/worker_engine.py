@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from assay.engines.page_cache import load_kind
 from assay.engines.process import WorkerProcess
 from assay.engines.worker.model import Spec
 from assay.errors import BadInput, EngineUnavailable
@@ -50,6 +51,7 @@ class WorkerEngine:
             )
         self.check(variant, options)
         model = variant.served_id or variant.id
+        kind = load_kind(variant)  # after the check, which may have read the files
         worker = WorkerProcess(Spec(opener=self.opener, model=model, variant=variant, options=options))
         await worker.start(options.start_timeout_s)
         ready = worker.ready or {}
@@ -64,6 +66,7 @@ class WorkerEngine:
             context_length=ready.get("context_length"),
             slots=ready.get("slots"),
             load_ns=worker.load_ns,
+            load_kind=kind,
             arguments=ready.get("arguments") or {},
         )
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from assay.formats.gguf_header import GgufHeader, read_gguf_header
 from assay.formats.gguf_header import Tensor as GgufTensor
+from assay.formats.gguf_names import is_projector, shard_of
 from assay.formats.json_object import read_json_object
-from assay.formats.onnx_folder import OnnxFolder, is_onnx_folder, read_onnx_folder
+from assay.formats.onnx_folder import OnnxFolder, is_onnx_folder, read_onnx_folder, told_name, without_version
+from assay.formats.pickles import refuse_pickles
 from assay.formats.safetensors_folder import (
     SafetensorsFolder,
     is_safetensors_folder,
     read_safetensors_folder,
-    refuse_pickles,
     weight_files,
 )
 from assay.formats.safetensors_header import SafeTensor, SafetensorsHeader, read_safetensors_header
@@ -30,6 +31,7 @@ __all__ = [
     "SafetensorsFolder",
     "SafetensorsHeader",
     "is_onnx_folder",
+    "is_projector",
     "is_safetensors_folder",
     "read_gguf_header",
     "read_json_object",
@@ -37,5 +39,8 @@ __all__ = [
     "read_safetensors_folder",
     "read_safetensors_header",
     "refuse_pickles",
+    "shard_of",
+    "told_name",
     "weight_files",
+    "without_version",
 ]

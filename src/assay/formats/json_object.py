@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def read_json_object(source: Path | Reader) -> dict[str, Any]:
 def json_object(content: bytes, name: str) -> dict[str, Any]:
     """The object that ``content`` spells; ``name`` is what messages call the file. Raise ``BadInput``."""
     try:
-        read = json.loads(content.decode("utf-8-sig"))
+        read = json.loads(content.removeprefix(codecs.BOM_UTF8))
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{name} is not JSON", why=str(error), remedy=AGAIN) from error
     if not isinstance(read, dict):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from assay.errors import BadInput
 from assay.formats.json_object import count_of, read_json_object, text_of
 from assay.formats.onnx_graph import read_onnx_graph
+from assay.formats.source import stays_inside
 from assay.formats.tokenizer_config import has_chat_template
 from assay.types import File
 
@@ -19,7 +20,6 @@ NAME_FILE = "inference_model.json"
 class OnnxFolder(NamedTuple):
     """``files`` are paths relative to the folder, with sizes in bytes. ``context_length`` is in tokens."""
 
-    model_type: str | None
     name: str | None
     context_length: int | None
     quantisation: str | None
@@ -51,8 +51,7 @@ def read_onnx_folder(folder: Path) -> OnnxFolder:
     named = {_within(folder, name, "its graph") for name in weights} | {folder / n for n in _filenames(model)}
     beside = {file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")}
     return OnnxFolder(
-        model_type=text_of(model.get("type")),
-        name=name_in(folder),
+        name=without_version(told_name(folder) or "") or None,
         context_length=count_of(model.get("context_length")),
         quantisation=decoders[0] if len(set(decoders)) == 1 else None,
         chat_template=has_chat_template(folder),
@@ -77,7 +76,7 @@ def _filenames(part: Any) -> Iterator[str]:
 
 def _within(folder: Path, name: str, who: str) -> Path:
     path = folder / name
-    if Path(name).is_absolute() or ".." in Path(name).parts:
+    if not stays_inside(name):
         raise BadInput(
             f"{folder} cannot be used", why=f"{who} names {name}, which lies elsewhere", remedy="download it again"
         )
@@ -88,10 +87,17 @@ def _within(folder: Path, name: str, who: str) -> Path:
     return path
 
 
-def name_in(folder: Path) -> str | None:
-    """The name in ``inference_model.json``, which is written without or with a version (``phi:2``)."""
-    if not (folder / NAME_FILE).is_file():
-        return None
-    name = text_of(read_json_object(folder / NAME_FILE).get("Name"))
-    stem, _, version = (name or "").rpartition(":")
+def told_name(folder: Path) -> str | None:
+    """The name in Foundry Local's ``inference_model.json``, with a version (``phi:2``) or without; None where none is.
+
+    Raises:
+        BadInput: the file is broken.
+    """
+    path = folder / NAME_FILE
+    return text_of(read_json_object(path).get("Name")) if path.is_file() else None
+
+
+def without_version(name: str) -> str:
+    """``phi-4-mini-generic-cpu:5`` -> ``phi-4-mini-generic-cpu``."""
+    stem, _, version = name.rpartition(":")
     return stem if stem and version.isdecimal() else name

@@ -8,21 +8,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from assay.errors import BadInput
-from assay.formats.json_object import AGAIN, count_of, read_json_object, text_of
+from assay.formats.json_object import AGAIN, count_of, read_json_object
+from assay.formats.pickles import named_as_pickle, refuse_pickles
 from assay.formats.safetensors_header import SafetensorsHeader, read_safetensors_header
+from assay.formats.source import stays_inside
 from assay.formats.tokenizer_config import has_chat_template
 from assay.types import File
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
-PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
-PICKLE_REMEDY = (
-    "on a machine or in a container that may be lost, convert it with:\n"
-    'python -c "from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; '
-    "M.from_pretrained('{old}').save_pretrained('{new}'); T.from_pretrained('{old}').save_pretrained('{new}')\"\n"
-    "then import {new}"
-)
 
 
 class SafetensorsFolder(NamedTuple):
@@ -41,10 +36,6 @@ class SafetensorsFolder(NamedTuple):
         return max(self.dtypes, key=lambda name: self.dtypes[name])
 
     @property
-    def model_type(self) -> str | None:
-        return text_of(self.config.get("model_type"))
-
-    @property
     def context_length(self) -> int | None:
         """Tokens that the model was made for."""
         inner = self.config.get("text_config")
@@ -56,7 +47,7 @@ def is_safetensors_folder(path: Path) -> bool:
     """Whether ``path`` is a folder with a checkpoint, be it one whose weights are refused."""
     if not (path / CONFIG).is_file():
         return False
-    return any(file.suffix == ".safetensors" or file.suffix in PICKLES for file in path.iterdir())
+    return any(file.suffix == ".safetensors" or named_as_pickle(file.name) for file in path.iterdir())
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
@@ -84,17 +75,6 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     raise BadInput(f"{folder} holds no weights", why="no .safetensors file lies there", remedy="check the path")
 
 
-def refuse_pickles(names: Iterable[str], where: str) -> None:
-    """Raise ``BadInput`` where a file of ``names`` is a pickle: loading one runs whatever code lies in it."""
-    pickles = [name for name in names if Path(name).suffix.lower() in PICKLES]
-    if pickles:
-        raise BadInput(
-            f"{where} has its weights as pickle files only ({pickles[0]})",
-            why="loading a pickle runs whatever program its author put in; they are never loaded here",
-            remedy=PICKLE_REMEDY.format(old=where, new=f"{where.rstrip('/')}-safetensors"),
-        )
-
-
 def read_safetensors_folder(folder: Path) -> SafetensorsFolder:
     """Read the folder's configuration and the headers of its weights.
 
@@ -106,7 +86,9 @@ def read_safetensors_folder(folder: Path) -> SafetensorsFolder:
     if not parameters:
         raise BadInput(f"{folder} holds no weights", why="its safetensors files are empty", remedy=AGAIN)
     beside = (file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    used = sorted({*paths, *(file for file in beside if file.suffix not in {*PICKLES, ".safetensors"})})
+    used = sorted(
+        {*paths, *(file for file in beside if file.suffix != ".safetensors" and not named_as_pickle(file.name))}
+    )
     return SafetensorsFolder(
         weights=weights,
         parameters=parameters,
@@ -137,7 +119,7 @@ def _indexed(index: Path) -> list[str]:
 
 def _within(folder: Path, name: str) -> Path:
     path = folder / name
-    if Path(name).is_absolute() or ".." in Path(name).parts or path.suffix != ".safetensors":
+    if not stays_inside(name) or path.suffix != ".safetensors":
         raise BadInput(f"{folder} cannot be used", why=f"{INDEX} names {name}, which is no file of it", remedy=AGAIN)
     if not path.is_file():
         raise BadInput(f"{folder} is not complete", why=f"{INDEX} names {name}, which is not there", remedy=AGAIN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Protocol
 
 from assay.errors import BadInput
@@ -50,6 +50,12 @@ class FileReader:
         return BadInput(
             f"{self.name} cannot be read", why=why or str(error), remedy="check the path and its permissions"
         )
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a path that a model's file tells leads, on every system, to below the folder of that file."""
+    told = PureWindowsPath(name)  # it knows drives, and both kinds of slashes
+    return bool(told.parts) and not (told.drive or told.root or ".." in told.parts)
 
 
 def reader_of(source: Path | Reader) -> Reader:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import shutil
 import threading
 from pathlib import Path
 
+from assay import disk
 from assay.amounts import format_amount
 from assay.errors import NoRoom, StoreError
 from assay.types import Digests
@@ -16,7 +16,6 @@ from assay.types import Digests
 STEP = 1 << 20
 HASHER_S = 5.0
 """How long to wait for the last read to end, so that nothing holds the file open; only a dead disk takes longer."""
-FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 class Closed(Exception):
@@ -86,11 +85,8 @@ class Arrival:
             self._begun += 1
             self._changed.notify_all()
 
-    def digests(self, *, git: bool) -> Digests:
-        """Of all that is here, which is the whole file; waits until it is hashed.
-
-        ``git`` asks for the name as a git blob too: one more reading, since it begins with the size; files that are
-        kept in git are small.
+    def digests(self) -> Digests:
+        """Of all that is here, which is the whole file, without its git name; waits until it is hashed.
 
         Raises:
             StoreError: it cannot be read back.
@@ -104,17 +100,7 @@ class Arrival:
                 raise self._trouble(self._error) from self._error
             if self._sha256 is None:
                 raise Closed
-        return Digests(sha256=self._sha256, git_sha1=self._git_sha1() if git else None, size=self.size)
-
-    def _git_sha1(self) -> str:
-        sha1 = hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
-        try:
-            with self.part.open("rb") as file:
-                while piece := file.read(STEP):
-                    sha1.update(piece)
-        except OSError as error:
-            raise self._trouble(error) from error
-        return sha1.hexdigest()
+        return Digests(sha256=self._sha256, git_sha1=None, size=self.size)
 
     def close(self) -> None:
         """End writing and hashing; what is here stays."""
@@ -125,14 +111,14 @@ class Arrival:
         self._hasher.join(HASHER_S)
 
     def _trouble(self, error: OSError) -> StoreError:
-        if error.errno in FULL:
+        if disk.is_full(error):
             return self._no_room(error)
         remedy = f"check the disk and the permissions of {self.part.parent}"
         return StoreError(f"{self.part} cannot be used", why=error.strerror or str(error), remedy=remedy)
 
     def _no_room(self, error: OSError) -> NoRoom:
         folder = self.part.parent
-        free = shutil.disk_usage(folder).free
+        free = disk.free(folder)
         why = error.strerror
         if self.promised is not None:
             missing = self.promised - self.size

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,13 +22,18 @@ T = TypeVar("T")
 CONNECT_S = 10.0
 QUICK_RETRIES = 2
 """Of what is small: who asks for a list wants an answer soon, also when it is that nobody is there."""
+MOST = 64 << 20
+"""Bytes of one answer of the API; a page of a listing has some hundred thousand."""
+MOST_REFUSAL = 1 << 16
+"""The same of an answer that says no."""
+OF_THE_BODY = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
     """``stall_s`` is how long no byte may come, ``longest_wait_s`` the longest wait that the hub may ask for."""
 
-    endpoint: str
+    endpoint: str = field(repr=False)
     token: str | None = field(repr=False)
     offline: bool
     stall_s: float
@@ -53,7 +58,7 @@ class Connection:
 
         return hf_hub_url(repo, path, revision=revision, endpoint=self.endpoint)
 
-    @contextmanager
+    @contextlib.contextmanager
     def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[httpx2.Response]:
         """One GET, its body not read yet; raises what is foreign. Hosts it is redirected to never see the token."""
         library()
@@ -63,7 +68,8 @@ class Connection:
 
         timeout = httpx2.Timeout(self.stall_s, connect=min(CONNECT_S, self.stall_s))
         with get_session().stream("GET", url, headers={**self._headers(), **headers}, timeout=timeout) as response:
-            hf_raise_for_status(response)
+            if response.is_error:
+                hf_raise_for_status(_refusal(response))
             yield response
 
     def json(self, url: str, asked: Asked) -> tuple[Any, str | None]:
@@ -75,13 +81,14 @@ class Connection:
 
         def attempt() -> tuple[bytes, str | None]:
             with self.stream(url, {}) as response:
-                following = response.links.get("next", {}).get("url")
-                return response.read(), (urlsplit(following).query or None) if following else None
+                return _read(response, MOST), _next_query(response)
 
         body, following = self.retried(attempt, asked)
+        if len(body) > MOST:
+            raise not_a_hub(asked, self.place, f"its answer has more than {MOST} bytes")
         try:
             return json.loads(body), following
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise not_a_hub(asked, self.place) from error
 
     def retried(self, attempt: Callable[[], T], asked: Asked) -> T:
@@ -169,6 +176,46 @@ def checked_token(token: str | None) -> str | None:
             remedy="copy it again into HF_TOKEN; it begins with hf_",
         )
     return token
+
+
+def _read(response: httpx2.Response, most: int) -> bytes:
+    """The body, or a little more than ``most`` bytes of it."""
+    body = bytearray()
+    for piece in response.iter_bytes():
+        body += piece
+        if len(body) > most:
+            break
+    return bytes(body)
+
+
+def _next_query(response: httpx2.Response) -> str | None:
+    """The query of the next page; None where there is none, or no address that can be read."""
+    try:
+        return urlsplit(response.links.get("next", {}).get("url", "")).query or None
+    except ValueError:
+        return None
+
+
+def _refusal(response: httpx2.Response) -> httpx2.Response:
+    """An answer that says no, with its message alone: huggingface_hub would read all of it and expect an object."""
+    import httpx2
+
+    body = b""
+    with contextlib.suppress(httpx2.HTTPError, httpx2.StreamError):
+        body = _read(response, MOST_REFUSAL)
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        told = None if "html" in response.headers.get("Content-Type", "") else body.decode("utf-8", "replace")
+    message = told.get("error") if isinstance(told, dict) else told
+    refusal = httpx2.Response(
+        response.status_code,
+        headers={name: value for name, value in response.headers.items() if name not in OF_THE_BODY},
+        content=json.dumps({"error": message} if isinstance(message, str) else {}).encode(),
+        request=response.request,
+    )
+    refusal.history = response.history
+    return refusal
 
 
 @cache

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from assay.types import File, Repo
 
 LISTED = (
-    "sha", "createdAt", "lastModified", "downloads", "likes", "trendingScore", "tags", "pipeline_tag", "library_name",
+    "sha", "createdAt", "downloads", "trendingScore", "tags", "pipeline_tag", "library_name",
     "gated", "safetensors", "gguf", "baseModels", "cardData",
 )  # fmt: skip
 """What is asked of each repository of a listing."""
 DESCRIBED = (*LISTED, "config")
 BASE = "base_model:"
+MOST = 1 << 63
+ID = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?")
+"""It becomes part of addresses, and of commands that people are shown."""
 
 
 def repo_from(told: Mapping[str, Any], files: Iterable[Mapping[str, Any]] | None = None) -> Repo:
@@ -24,13 +28,11 @@ def repo_from(told: Mapping[str, Any], files: Iterable[Mapping[str, Any]] | None
     bases, relation = _base(told, card, tags)
     template = gguf.get("chat_template") or _map(config.get("tokenizer_config")).get("chat_template")
     return Repo(
-        id=_text(told.get("id")) or _text(told.get("modelId")) or "",
+        id=_id(told.get("id")) or _id(told.get("modelId")) or "",
         revision=_text(told.get("sha")),
-        files=None if files is None else tuple(file_from(entry) for entry in files if entry.get("type") == "file"),
+        files=None if files is None else tuple(map(file_from, filter(_is_file, files))),
         created=_text(told.get("createdAt")),
-        modified=_text(told.get("lastModified")),
         downloads=_count(told.get("downloads")),
-        likes=_count(told.get("likes")),
         trending=_number(told.get("trendingScore")),
         tags=tags,
         task=_text(told.get("pipeline_tag")),
@@ -47,12 +49,20 @@ def repo_from(told: Mapping[str, Any], files: Iterable[Mapping[str, Any]] | None
     )
 
 
+def _id(value: object) -> str | None:
+    return value if isinstance(value, str) and ID.fullmatch(value) else None
+
+
+def _is_file(entry: Mapping[str, Any]) -> bool:
+    return entry.get("type") == "file" and _text(entry.get("path")) is not None
+
+
 def file_from(entry: Mapping[str, Any]) -> File:
-    """A `File` from an entry of a repository's tree."""
+    """A `File` from an entry of a repository's tree, which has a path."""
     lfs = _map(entry.get("lfs"))
     size = _count(lfs.get("size"))
     return File(
-        path=str(entry.get("path")),
+        path=str(entry["path"]),
         size=_count(entry.get("size")) if size is None else size,
         sha256=_text(lfs.get("oid")),
         git_sha1=None if lfs else _text(entry.get("oid")),
@@ -85,17 +95,21 @@ def _map(value: object) -> Mapping[str, Any]:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    """A text that a terminal can show as it is."""
+    return value if isinstance(value, str) and value and value.isprintable() else None
 
 
 def _texts(value: object) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [value]
-    return tuple(one for one in values if isinstance(one, str) and one)
+    return tuple(text for one in values if (text := _text(one)) is not None)
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """A whole number that records can hold."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST else None
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if -MOST < value < MOST else None

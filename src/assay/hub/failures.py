@@ -38,6 +38,9 @@ class Place(NamedTuple):
     endpoint: str
     token: str | None
 
+    def __repr__(self) -> str:
+        return f"Place({self.endpoint!r})"
+
     def hide(self, text: str) -> str:
         """``text``, shortened, on one line, and without the token."""
         text = " ".join(text.split())
@@ -94,11 +97,11 @@ def offline(asked: Asked, place: Place) -> HubUnreachable:
     )
 
 
-def not_a_hub(asked: Asked, place: Place) -> HubUnreachable:
+def not_a_hub(asked: Asked, place: Place, why: str = "what came is not the JSON that was expected") -> HubUnreachable:
     """The answer is not what a hub would say: a login page, or another server."""
     return HubUnreachable(
         f"{place.endpoint} did not answer as a model hub does when it was asked for {asked.name}",
-        why="what came is not the JSON that was expected",
+        why=why,
         remedy="check HF_ENDPOINT, and whether the network wants a login",
     )
 

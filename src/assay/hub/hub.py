@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random as chance
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
+
+from msgspec import structs
 
 from assay.errors import BadInput, DownloadFailed, HubError, UnknownModel
 from assay.hub.connection import Connection, checked_endpoint, checked_token
@@ -23,6 +26,9 @@ from assay.types import Digests, RemoteFile, Repo
 HUGGING_FACE = "https://huggingface.co"
 PAGE = 100
 SMALL = 64 << 20
+PAGES = 200
+"""Of a repository's tree; the hub gives a thousand files a page."""
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 Sort = Literal["trending", "created", "downloads"]
 SORTS: dict[Sort, str] = {"trending": "trendingScore", "created": "createdAt", "downloads": "downloads"}
@@ -85,8 +91,11 @@ class Hub:
             if not near:
                 raise
             raise UnknownModel(error.message, why=error.why, remedy=f"did you mean {near}?") from error
-        commit = quote(str(told.get("sha") or revision or "main"), safe="")
-        return repo_from(told, self._pages(f"{route}/tree/{commit}", {"recursive": "true"}, asked))
+        commit = told.get("sha")
+        if not isinstance(commit, str) or COMMIT.fullmatch(commit) is None:
+            raise not_a_hub(asked, self._connection.place, "it does not tell the commit, by which files are asked for")
+        repo = repo_from(told, self._pages(f"{route}/tree/{commit}", {"recursive": "true"}, asked, PAGES))
+        return repo if repo.id else structs.replace(repo, id=repo_id)
 
     def search(
         self,
@@ -122,7 +131,7 @@ class Hub:
         if since is not None and last is None:
             raise BadInput(f"{since!r} is no date", remedy="one like 2026-01-31 or 2026-01-31T08:00:00Z would be")
         entries = self._pages("models", {key: value for key, value in query.items() if value}, Asked())
-        found = map(repo_from, entries)
+        found = (repo for repo in map(repo_from, entries) if repo.id)
         return itertools.islice(itertools.takewhile(lambda repo: _is_after(repo.created, last), found), limit)
 
     def reader(self, repo_id: str, revision: str, path: str, size: int | None = None) -> RangeReader:
@@ -158,7 +167,8 @@ class Hub:
 
         ``tell`` hears about ten times a second how many bytes are here, of how many (None: not known); fewer than
         before where it has to begin anew. ``note`` hears of every new try. Both are called in the caller's thread.
-        The length is checked; whether the content is right is the caller's to judge by the digests. Whatever
+        The length is checked; whether the content is right is the caller's to judge by the digests, among which the
+        name as a git blob is not: it begins with the size, and whoever needs it reads a small file again. Whatever
         ends it, ``part`` keeps what has come.
 
         Raises:
@@ -177,11 +187,18 @@ class Hub:
             raise not_a_hub(asked, self._connection.place)
         return told
 
-    def _pages(self, route: str, query: dict[str, Any], asked: Asked) -> Iterator[dict[str, Any]]:
-        """Entries of a listing, page after page; of a link only the query is used, since a mirror's may lead away."""
+    def _pages(
+        self, route: str, query: dict[str, Any], asked: Asked, most: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Entries of a listing, page after page; of a link only the query is used, since a mirror's may lead away.
+
+        Raise ``HubUnreachable`` where there are more than ``most`` pages.
+        """
         url = self._connection.api(route, query)
-        seen = set()
+        seen: set[str] = set()
         while url not in seen:
+            if len(seen) == most:
+                raise not_a_hub(asked, self._connection.place, f"the list of files has more pages than {most}")
             seen.add(url)
             entries, following = self._connection.json(url, asked)
             if not isinstance(entries, list):

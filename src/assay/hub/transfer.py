@@ -48,7 +48,7 @@ class Transfer:
         """Bring it and hash it; what comes of it is in ``outcome`` once ``done`` is set."""
         try:
             self._bring()
-            self.outcome = self._arrival.digests(git=self._source.file.git_sha1 is not None)
+            self.outcome = self._arrival.digests()
         except BaseException as error:
             self.outcome = error
         finally:
@@ -91,7 +91,7 @@ class Transfer:
         """Ask for what is not here yet, and take what comes."""
         have = self._arrival.size
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
-        url = self._connection.file(self._source.repo, self._source.revision or "main", self._source.path)
+        url = self._connection.file(self._source.repo, self._source.revision, self._source.path)
         try:
             with self._connection.stream(url, headers) as response:
                 self._begin(response, have)

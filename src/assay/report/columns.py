@@ -39,7 +39,7 @@ def _cells(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _fit(text: str, taken: int, width: int, right: bool) -> str:  # noqa: FBT001 - called for every cell, by map
+def _fit(text: str, taken: int, width: int, right: bool) -> str:
     if taken > width:
         kept = ""
         for character in text:

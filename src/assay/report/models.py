@@ -12,6 +12,8 @@ from assay.types import Estimate, Sample, Stored, Variant
 
 HEAD = ("Alias", "Device", "Task", "File Size", "License", "Model ID", "Fits")
 ANY_DEVICE = "any"
+SHOWN = 6
+"""Variants of which nothing runs that are told of without being asked for."""
 
 
 def table(rows: Iterable[Any], *, width: int | None = None) -> list[str]:
@@ -43,7 +45,7 @@ def info(told: Any, *, verbose: bool) -> list[str]:
     running = [one for one in told.variants if one.runs]
     if not running:
         lines += ["  nothing of it runs here:"]
-        lines += [f"    {one.variant.id}: {'; '.join(one.reasons)}" for one in told.variants]
+        lines += [f"    {one.variant.id}: {'; '.join(one.reasons)}" for one in told.variants[:SHOWN]]
     for one in running:
         lines += _facts(one)
     if verbose:
@@ -51,8 +53,8 @@ def info(told: Any, *, verbose: bool) -> list[str]:
         lines += [f"  {_mark(one)} {one.variant.id}: {'; '.join(one.reasons)}" for one in told.variants]
         lines += [f"  - {', '.join(out.paths[:3])}{_more(out.paths)}: {out.why}" for out in told.left_out]
         lines += [f"  page: {page}" for page in told.pages]
-    elif len(told.variants) > 1:
-        lines += ["", f"  {plural(len(told.variants) - 1, 'other variant')}; -v shows them with reasons"]
+    elif (others := len(told.variants) - (1 if running else SHOWN)) > 0:
+        lines += ["", f"  {plural(others, 'other variant')}; -v tells of each"]
     lines += [f"  not asked: {reason}" for reason in told.unasked]
     return lines
 
@@ -122,7 +124,7 @@ def _memory(estimate: Estimate) -> str:
 
 
 def _mark(one: Any) -> str:
-    return ">" if one.runs else "+" if one.engine and one.fits != "no" else "-"
+    return ">" if one.runs else "+" if one.ok else "-"
 
 
 def _more(paths: Sequence[str]) -> str:

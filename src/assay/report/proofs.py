@@ -11,21 +11,25 @@ from assay.types import Interval, Proof, Variant
 HEAD = ("Product", "Size", "Speed here", "Equal tokens", "Mean KL", "Perplexity", "Gate")
 
 
-def table(products: Sequence[tuple[Variant, Proof]], *, width: int | None = None) -> list[str]:
-    """A line for each product: size, decode rate on this machine, loss against the original, and the gate's word."""
-    rows = [
-        (
-            variant.id,
-            size(variant.disk),
-            rate(proof.decode_tps),
-            percent(proof.agreement.value),
-            _small(proof.kl.value) if proof.kl else UNKNOWN,
-            f"x {number(proof.perplexity_ratio.value)}" if proof.perplexity_ratio else UNKNOWN,
-            "passed" if proof.passed else "refused",
-        )
-        for variant, proof in products
-    ]
+def table(products: Sequence[tuple[Variant, Proof | None]], *, width: int | None = None) -> list[str]:
+    """A line for each product: size, decode rate on this machine, loss against the original, and the gate's word.
+
+    A product without a proof is one that its engine could not run.
+    """
+    rows = [(variant.id, size(variant.disk), *_figures_of(proof)) for variant, proof in products]
     return columns(HEAD, rows, right=(1, 2, 3, 4, 5), width=width)
+
+
+def _figures_of(proof: Proof | None) -> tuple[str, ...]:
+    if proof is None:
+        return (*[UNKNOWN] * 4, "no proof")
+    return (
+        rate(proof.decode_tps),
+        percent(proof.agreement.value),
+        _small(proof.kl.value) if proof.kl else UNKNOWN,
+        f"x {number(proof.perplexity_ratio.value)}" if proof.perplexity_ratio else UNKNOWN,
+        "passed" if proof.passed else "refused",
+    )
 
 
 def lines(proof: Proof) -> list[str]:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-NAME_LIMIT = 44
-FIGURES = 48
-"""Columns that a line's amounts, rate and time left take at most; what is left of it is for name and bar."""
+NAME_LIMIT, LEAST_NAME = 44, 20
+FIGURES, LEAST_FIGURES = 48, 44
+"""Columns that a line's amounts, rate and time left take at most, and mostly; what is left is for name and bar."""
 BAR, LEAST_BAR = 28, 8
 EVERY_S = 10.0
 """Without a terminal, a line about the whole at most so often."""
@@ -130,11 +130,10 @@ class TransferReporter:
     def _draw(self, name: str, done: int, total: int | None) -> None:
         if self._bars is None:
             self._bars = _bars(self._console)
-            self._bars.start()
             self._tasks[WHOLE] = self._bars.add_task("", name=WHOLE, total=None, pace="")
         bars = self._bars
         if name not in self._tasks:
-            shown = one_line(name, max(12, min(NAME_LIMIT, self._console.width - FIGURES)))
+            shown = _short(one_line(name), max(LEAST_NAME, min(NAME_LIMIT, self._console.width - LEAST_FIGURES)))
             self._tasks[name] = bars.add_task("", name=shown, total=total, pace="")
         bars.update(self._tasks[name], completed=done, total=total, visible=total is None or done < total)
         totals = [total for _, total in self._files.values()]
@@ -142,11 +141,18 @@ class TransferReporter:
             self._tasks[WHOLE],
             completed=sum(done for done, _ in self._files.values()),
             total=None if None in totals else sum(total or 0 for total in totals),
-            pace=self._pace().removeprefix(", "),
+            pace=self._pace().removeprefix(", ").replace("about ", ""),
         )
+        bars.start()
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _short(name: str, limit: int) -> str:
+    """A name with its middle left out where it is too long: parts of one file differ at their ends."""
+    end = limit - 1 - limit // 6
+    return name if len(name) <= limit else f"{name[: limit - end - 1]}…{name[-end:]}"
 
 
 def _bars(console: Console) -> Progress:

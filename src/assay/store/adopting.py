@@ -20,6 +20,7 @@ from assay.store.store import Store, remove_folder
 from assay.types import Digests, Proof, Stored, Variant
 
 PROOF: Final = "proof.json"
+REASON: Final = "reason.txt"
 
 
 def adopt(store: Store, variant: Variant, proof: Proof, note: Note) -> Stored:
@@ -47,8 +48,11 @@ def adopt(store: Store, variant: Variant, proof: Proof, note: Note) -> Stored:
     return stored
 
 
-def set_aside(store: Store, variant: Variant, proof: Proof) -> Path:
-    """Move a refused product out of the way, with its proof beside it; gives the folder. An older one is replaced."""
+def set_aside(store: Store, variant: Variant, told: Proof | str) -> Path:
+    """Move a refused product out of the way; gives the folder. An older one is replaced.
+
+    Its proof lies beside it, or a text that says why there is none.
+    """
     aside = store.layout.aside / slug(variant.id)
     try:
         remove_folder(aside)
@@ -58,7 +62,10 @@ def set_aside(store: Store, variant: Variant, proof: Proof) -> Path:
             target = aside / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(os.fspath(folder / file.path), os.fspath(target))
-        (aside / PROOF).write_bytes(laid_out(encode(proof), indent=1))
+        if isinstance(told, str):
+            (aside / REASON).write_text(told + "\n", encoding="utf-8")
+        else:
+            (aside / PROOF).write_bytes(laid_out(encode(told), indent=1))
     except OSError as error:
         raise StoreError(f"{variant.id} cannot be kept aside", why=str(error), remedy=f"look at {aside}") from error
     return aside

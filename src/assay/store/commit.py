@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple
 
 from msgspec import structs
 
+from assay.disk import is_full
 from assay.errors import NoRoom, StoreError, VariantInUse
 from assay.store.layout import slug
 from assay.store.part_lock import locked
 from assay.store.place import Note, link_elsewhere, link_equal
-from assay.store.room import is_full
 from assay.store.store import Store, now, remove_folder
 from assay.types import Digests, File, Stored, Variant
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from assay.formats import is_projector, shard_of
 from assay.types import Format
 
 DEPTH = 8
 """Folders below each other that are looked into."""
-SHARD = re.compile(r"-(?P<number>\d{5})-of-\d{5}$")
 
 
 class Entry(NamedTuple):
@@ -55,12 +54,11 @@ def _ggufs(folder: Path, files: dict[str, int]) -> Iterator[Entry]:
     """Whole models only: no later part of a split one, and no part of a model that reads pictures."""
     for name, size in files.items():
         stem = Path(name).stem
-        if Path(name).suffix.lower() != ".gguf" or "mmproj" in stem.lower():
+        if Path(name).suffix.lower() != ".gguf" or is_projector(stem):
             continue
-        shard = SHARD.search(stem)
+        shard = shard_of(stem)
         if shard is None:
             yield Entry(folder / name, "gguf", size)
-        elif int(shard["number"]) == 1:
-            whole = stem[: shard.start()]
-            parts = [bytes_ for other, bytes_ in files.items() if SHARD.sub("", Path(other).stem) == whole]
-            yield Entry(folder / name, "gguf", sum(parts))
+        elif shard.number == 1:
+            parts = {f"{shard.sibling(number)}{Path(name).suffix}" for number in range(1, shard.total + 1)}
+            yield Entry(folder / name, "gguf", sum(files.get(part, 0) for part in parts))

@@ -133,18 +133,17 @@ class _Work:
         self._keys[variant.id] = keys
 
     def _remote_files(self, variant: Variant) -> list[RemoteFile]:
-        if not variant.source.startswith(_HUB) or not variant.files:
+        revision = variant.revision
+        if not variant.source.startswith(_HUB) or not variant.files or revision is None:
             raise DownloadFailed(
                 f"{variant.id} cannot be downloaded",
-                why=f"its files are not told, or {variant.source} is no repository of a hub",
+                why=f"its files and their commit are not told, or {variant.source} is no repository of a hub",
                 remedy="name a repository: hf:owner/name",
             )
         folder = f"{variant.folder.strip('/')}/" if variant.folder else ""
         refuse_unsafe([folder + file.path for file in variant.files], variant.id)
         return [
-            RemoteFile(
-                repo=variant.source.removeprefix(_HUB), revision=variant.revision, path=folder + file.path, file=file
-            )
+            RemoteFile(repo=variant.source.removeprefix(_HUB), revision=revision, path=folder + file.path, file=file)
             for file in variant.files
         ]
 

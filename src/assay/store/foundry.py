@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import re
 from pathlib import Path
 
+from assay.errors import BadInput
+from assay.formats import told_name
 from assay.store.entries import Entry, entries
 
-NAME_FILE = "inference_model.json"
 VERSION = re.compile(r"v?\d+")
 
 
@@ -30,21 +31,12 @@ def name_of(model: Path, top: Path) -> str:
     above = [model, *model.parents]
     within = above[: above.index(top)] if top in above else []
     for folder in within or [model]:
-        if name := _name_in(folder / NAME_FILE):
+        if name := _told_name(folder):
             return name
     return next((folder.name for folder in within if not VERSION.fullmatch(folder.name)), model.name)
 
 
-def without_version(name: str) -> str:
-    """``phi-4-mini-generic-cpu:5`` -> ``phi-4-mini-generic-cpu``."""
-    stem, _, version = name.rpartition(":")
-    return stem if stem and version.isdecimal() else name
-
-
-def _name_in(path: Path) -> str | None:
-    try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    name = content.get("Name") if isinstance(content, dict) else None
-    return name if isinstance(name, str) and name else None
+def _told_name(folder: Path) -> str | None:
+    with contextlib.suppress(BadInput):
+        return told_name(folder)
+    return None

@@ -38,11 +38,6 @@ def models(folder: Path) -> list[tuple[str, Entry]]:
     return found
 
 
-def snapshot_of(folder: Path, name: str) -> Path | None:
-    """The newest snapshot of ``owner/name``; None where the cache has none."""
-    return newest_snapshot(folder / f"models--{name.replace('/', '--')}")
-
-
 def newest_snapshot(repository: Path) -> Path | None:
     """What ``main`` points at, else the snapshot that was made last."""
     snapshots = repository / "snapshots"

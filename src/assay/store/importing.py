@@ -12,7 +12,10 @@ from typing import NamedTuple
 from msgspec import structs
 
 from assay.amounts import format_amount
+from assay.disk import expanded, is_full
 from assay.errors import BadInput, NoRoom, StoreError, UnknownModel
+from assay.formats import without_version
+from assay.formats.pickles import WEIGHTS, is_pickle, pretends, refusal
 from assay.formats.safetensors_header import read_safetensors_header
 from assay.store import foundry, ollama
 from assay.store.commit import Obtained, commit
@@ -22,10 +25,9 @@ from assay.store.foreign import NAMES, Place, Program, models
 from assay.store.layout import slug
 from assay.store.part_lock import locked
 from assay.store.paths import fault_of
-from assay.store.pickles import WEIGHTS, is_pickle, pretends, refusal
-from assay.store.room import is_full, refuse_full
+from assay.store.room import refuse_full
 from assay.store.store import Store
-from assay.types import Digests, File, Format, Reporter, Stored, Variant
+from assay.types import Digests, File, Reporter, Stored, Variant
 
 WHAT_IS_READ = (
     "a GGUF file, a folder of ONNX Runtime GenAI or of safetensors, or ollama:NAME, lmstudio:PUBLISHER/REPO, "
@@ -34,11 +36,6 @@ WHAT_IS_READ = (
 SHOWN = 8
 MAGIC = b"GGUF"
 ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-KINDS: dict[Format, str] = {
-    "gguf": "a GGUF file",
-    "onnx": "a folder of ONNX Runtime GenAI",
-    "safetensors": "a folder of safetensors",
-}
 
 
 class Import(NamedTuple):
@@ -46,9 +43,6 @@ class Import(NamedTuple):
 
     path: Path
     alias: str | None
-    format: Format
-    how: str
-    """What ``path`` is, in words: ``a GGUF file``, ``Ollama's llama3.2:1b``."""
 
 
 def read_import(text: str, places: Iterable[Place]) -> Import:
@@ -63,7 +57,7 @@ def read_import(text: str, places: Iterable[Place]) -> Import:
     for known in NAMES:
         if program.lower() == known:
             return _named(known, name, [place for place in places if place.program == known])
-    path = _expanded(text.strip())
+    path = expanded(text.strip())
     try:
         if path.is_dir():
             return _folder(path)
@@ -96,14 +90,14 @@ def _named(program: Program, name: str, places: list[Place]) -> Import:
         raise _several(f"{program}:{name}", [f"{program}:{model}" for model, _ in chosen])
     model, entry = chosen[0]
     _refuse_pretenders(entry)
-    return Import(entry.path, _alias(program, model), entry.format, f"{called}: {model}")
+    return Import(entry.path, _alias(program, model))
 
 
 def _is_named(program: Program, asked: str, model: str) -> bool:
     if program == "ollama":
         return ollama.canonical(asked) == ollama.canonical(model)
     if program == "foundry":
-        return asked.lower() in {model.lower(), foundry.without_version(model).lower()}
+        return asked.lower() in {model.lower(), without_version(model).lower()}
     asked = asked.strip("/").lower()
     return bool(asked) and (model.lower() == asked or model.lower().startswith(f"{asked}/"))
 
@@ -113,7 +107,7 @@ def _alias(program: Program, model: str) -> str | None:
     if program == "ollama":
         return model.rpartition("/")[2].removesuffix(f":{ollama.TAG}").replace(":", "-")
     if program == "foundry":
-        return foundry.without_version(model)
+        return without_version(model)
     if program == "hf-cache" and not model.lower().endswith(".gguf"):
         return model.split("/")[1]
     return None
@@ -130,11 +124,15 @@ def _file(path: Path) -> Import:
     with path.open("rb") as file:
         is_gguf = file.read(len(MAGIC)) == MAGIC
     if is_gguf:
-        return Import(path, None, "gguf", KINDS["gguf"])
+        return Import(path, None)
     beside = [entry for entry in entries(path.parent, depth=1) if entry.path == path.parent]
     if beside and path.suffix.lower() in {".safetensors", ".onnx", ".json"}:
         return _whole(beside[0], None)
-    raise BadInput(f"{path} is not a model that can be imported", why=f"what is read: {WHAT_IS_READ}")
+    raise BadInput(
+        f"{path} is not a model that can be imported",
+        why="it does not begin as a GGUF file does, and its folder is no model's",
+        remedy=f"give {WHAT_IS_READ}",
+    )
 
 
 def _folder(folder: Path) -> Import:
@@ -144,12 +142,12 @@ def _folder(folder: Path) -> Import:
     if not found:
         if pickle := next((file for file in sorted(folder.rglob("*")) if file.is_file() and is_pickle(file)), None):
             raise refusal(pickle)
-        raise BadInput(f"{folder} holds no model", why=f"what is read: {WHAT_IS_READ}")
+        raise BadInput(f"{folder} holds no model", remedy=f"give {WHAT_IS_READ}")
     for entry in found:
         _refuse_pretenders(entry)
     if len(found) > 1 and all(entry.format == "gguf" and entry.path.parent == folder for entry in found):
-        return Import(folder, None, "gguf", f"a folder of {len(found)} GGUF files")
-    versions = {foundry.without_version(foundry.name_of(entry.path, folder.parent)) for entry in found}
+        return Import(folder, None)
+    versions = {without_version(foundry.name_of(entry.path, folder.parent)) for entry in found}
     if len(found) > 1 and (len(versions) > 1 or any(entry.format != "onnx" for entry in found)):
         raise _several(str(folder), [str(entry.path) for entry in found])
     newest = max(found, key=lambda entry: _version_of(entry.path, folder))
@@ -164,7 +162,7 @@ def _version_of(model: Path, top: Path) -> int:
 
 def _whole(entry: Entry, alias: str | None) -> Import:
     _refuse_pretenders(entry)
-    return Import(entry.path, alias, entry.format, KINDS[entry.format])
+    return Import(entry.path, alias)
 
 
 def _refuse_pretenders(entry: Entry) -> None:
@@ -186,14 +184,6 @@ def _refuse_cached_pickles(name: str, places: list[Place]) -> None:
 def _several(what: str, choices: list[str]) -> BadInput:
     shown = ", ".join(choices[:SHOWN]) + (f" and {len(choices) - SHOWN} more" if len(choices) > SHOWN else "")
     return BadInput(f"{what} is {len(choices)} models", why="one is imported at a time", remedy=f"name one of {shown}")
-
-
-def _expanded(text: str) -> Path:
-    """``~`` made a home folder; a name after it that nobody has stays as it is."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        return Path(text)
 
 
 def import_(
@@ -275,7 +265,7 @@ def _sound(folder: Path, variant: Variant, reporter: Reporter) -> dict[str, Path
         raise (
             refusal(pickles[0])
             if pickles
-            else BadInput(f"{folder} holds no weights of {variant.id}", why=f"what is read: {WHAT_IS_READ}")
+            else BadInput(f"{folder} holds no weights of {variant.id}", remedy=f"give {WHAT_IS_READ}")
         )
     return sources
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from assay.errors import BadInput
+from assay.formats import read_json_object
 from assay.store.entries import Entry, entries
 
 POINTER = ".lmstudio-home-pointer"
@@ -38,8 +39,7 @@ def _first_line(path: Path) -> str:
 
 def _downloads(own: Path) -> list[Path]:
     try:
-        content = json.loads((own / SETTINGS).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        folder = read_json_object(own / SETTINGS).get("downloadsFolder")
+    except BadInput:
         return []
-    folder = content.get("downloadsFolder") if isinstance(content, dict) else None
     return [Path(folder)] if isinstance(folder, str) and folder else []

@@ -21,12 +21,13 @@ from typing import Final, Literal, NamedTuple
 from msgspec import structs
 
 from assay.amounts import format_amount
+from assay.disk import is_full
 from assay.errors import BadInput, NoRoom, StoreError, VariantInUse
 from assay.store.digest import hash_file
 from assay.store.layout import Layout
 from assay.store.part_lock import Stopped, locked
 from assay.store.remove import refuse_used
-from assay.store.room import is_full, refuse_full
+from assay.store.room import refuse_full
 from assay.store.store import Store
 from assay.types import Reporter
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from assay.types import Observation
 
 RECENT = 5
 """How many observations of the same load count: what an old system or driver took says little of today's."""
+Key = tuple[str, str | None, str, int | None, int]
 _read = msgspec.json.Decoder(Observation).decode
 
 
@@ -21,6 +23,8 @@ class Observations:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._state: tuple[int, int] | None = None
+        self._recent: dict[Key, deque[Observation]] = {}
 
     def remember(self, observation: Observation) -> None:
         """Append one line, in one write, which other processes' lines cannot fall into.
@@ -46,9 +50,20 @@ class Observations:
         self, engine: str, engine_version: str | None, digest: str, context_length: int | None, slots: int
     ) -> Observation | None:
         """The largest of the last few observations of just that load, or None; lines that are damaged do not count."""
-        key = (engine, engine_version, digest, context_length, slots)
-        recent = [seen for seen in self._lines() if seen.key == key][-RECENT:]
+        self._read_again_where_it_changed()
+        recent = self._recent.get((engine, engine_version, digest, context_length, slots), ())
         return max(recent, key=lambda seen: seen.peak, default=None)
+
+    def _read_again_where_it_changed(self) -> None:
+        try:
+            state = self._path.stat()
+        except OSError:
+            self._state, self._recent = None, {}
+            return
+        if self._state != (state.st_size, state.st_mtime_ns):
+            self._state, self._recent = (state.st_size, state.st_mtime_ns), {}
+            for seen in self._lines():
+                self._recent.setdefault(seen.key, deque(maxlen=RECENT)).append(seen)
 
     def _cut_off(self) -> bool:
         """Whether the last line has no end: whoever wrote it was stopped half-way."""

@@ -14,12 +14,13 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from assay.disk import is_full
 from assay.errors import AssayError, DownloadFailed, NoRoom, StoreError
 from assay.store.commit import Obtained, contents
 from assay.store.digest import Tell, hash_as, mismatch
 from assay.store.part_lock import Stopped, locked
 from assay.store.place import Note
-from assay.store.room import Wanted, is_full, needed, refuse_full
+from assay.store.room import Wanted, needed, refuse_full
 from assay.store.store import Store
 from assay.types import Digests, File, RemoteFile, Transfers
 

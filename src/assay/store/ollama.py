@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from assay.errors import BadInput
+from assay.formats import read_json_object
 from assay.store.entries import Entry
 
 HOST, NAMESPACE, TAG = "registry.ollama.ai", "library", "latest"
@@ -84,10 +85,9 @@ def _model_blob(folder: Path, manifest: Path) -> Path | None:
 
 def _layers(manifest: Path) -> list[dict[str, Any]]:
     try:
-        content = json.loads(manifest.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        layers = read_json_object(manifest).get("layers")
+    except BadInput:
         return []
-    layers = content.get("layers") if isinstance(content, dict) else None
     return [layer for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
 
 

@@ -73,8 +73,9 @@ def _take(path: Path, waits: Waits | None, cancelled: threading.Event | None) ->
         try:
             _try_lock(descriptor)
             if _is_same(descriptor, path):
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, str(os.getpid()).encode())
+                with contextlib.suppress(OSError):  # a full disk: it is locked all the same, and can be made room on
+                    os.ftruncate(descriptor, 0)
+                    os.write(descriptor, str(os.getpid()).encode())
                 return descriptor
         except (BlockingIOError, PermissionError):
             if not told and waits is not None:

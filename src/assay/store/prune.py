@@ -243,7 +243,7 @@ def _measured(path: Path) -> tuple[int, float]:
 def _sweep(store: Store, item: Item) -> int:
     """Delete a leftover, unless a process is at work on it or it has become part of a variant."""
     path = store.folder / item.name
-    name = path.name.removeprefix(".new-").removeprefix(".old-") if item.kind == "orphan" else path.stem
+    name = path.stem if path.is_file() else path.name.removeprefix(".new-").removeprefix(".old-")
     at_once = threading.Event()
     at_once.set()
     try:

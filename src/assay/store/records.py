@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import uuid
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from msgspec import structs
 
+from assay import disk
 from assay.errors import NoRoom, StoreError
 from assay.store.layout import slug
-from assay.store.room import is_full
 from assay.types import Stored
 
 SCHEMA: Final = 1
@@ -75,18 +72,10 @@ def write_record(path: Path, stored: Stored) -> None:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Replace a small file at once, after a power cut too. Raises as `write_record` does."""
-    fresh = path.with_name(f".{uuid.uuid4().hex}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        disk.write_whole(path, content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-        kind = NoRoom if is_full(error) else StoreError
+        kind = NoRoom if disk.is_full(error) else StoreError
         raise kind(
             f"cannot write {path}", why=error.strerror or str(error), remedy="make room, or choose another folder"
         ) from error

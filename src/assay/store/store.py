@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from msgspec import structs
 
 from assay.errors import StoreError, UnknownModel
+from assay.formats import is_projector
 from assay.store.held import Holder, holders, mark, unmark
 from assay.store.layout import Layout, slug
 from assay.store.part_lock import Waits, locked
@@ -145,7 +146,9 @@ class Store:
         except FileNotFoundError:
             return [], []
         except OSError as error:
-            raise StoreError(f"{self.layout.records} cannot be read", why=str(error)) from error
+            raise StoreError(
+                f"{self.layout.records} cannot be read", why=str(error), remedy="check its permissions"
+            ) from error
         for name in names:
             try:
                 found.append(read_record(self.layout.records / name))
@@ -167,5 +170,5 @@ def remove_folder(folder: Path) -> None:
 def _entry(files: tuple[File, ...]) -> str:
     """The file of a GGUF variant that is opened: the language model's own, and of a split one the first part."""
     models = [file.path for file in files if file.path.lower().endswith(".gguf")]
-    models = [path for path in models if "mmproj" not in PurePosixPath(path).name.lower()] or models
+    models = [path for path in models if not is_projector(PurePosixPath(path).name)] or models
     return min(models) if models else files[0].path

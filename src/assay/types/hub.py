@@ -20,9 +20,7 @@ class Repo(Struct, frozen=True, kw_only=True):
     revision: str | None = None
     files: tuple[File, ...] | None = None
     created: str | None = None
-    modified: str | None = None
     downloads: int | None = None
-    likes: int | None = None
     trending: float | None = None
     tags: tuple[str, ...] = ()
     task: str | None = None
@@ -43,13 +41,13 @@ class Repo(Struct, frozen=True, kw_only=True):
 
 
 class RemoteFile(Struct, frozen=True, kw_only=True):
-    """One file of a repository: ``repo`` is ``owner/name``, ``path`` counts from the repository's top.
+    """One file of a repository: ``repo`` is ``owner/name``, ``revision`` the commit, ``path`` counts from the top.
 
     ``file`` is the same file as the variant names it, with what is known of its size and content.
     """
 
     repo: str
-    revision: str | None
+    revision: str
     path: str
     file: File
 

@@ -9,7 +9,7 @@ class Estimate(Struct, frozen=True, kw_only=True):
     """Bytes that an engine will take for a variant at ``context_length`` tokens in each of ``slots`` slots.
 
     ``weights``, ``cache``, ``buffers`` and ``base`` are the parts of ``likely``; ``observed`` is the peak of an earlier
-    load with the same engine build, files, context and slots, and takes the place of the formula where it is known.
+    load with the same engine build, files, context and slots; its prompts may have been shorter than the context.
     ``unknown`` names what the files do not tell, which widens the range.
     """
 
@@ -28,8 +28,8 @@ class Estimate(Struct, frozen=True, kw_only=True):
 
     @property
     def best(self) -> int:
-        """What to reckon with: what was observed, else what is likely."""
-        return self.observed if self.observed is not None else self.likely
+        """What to reckon with: what is likely, else what was observed but no less than ``low``: see ``observed``."""
+        return self.likely if self.observed is None else max(self.observed, self.low)
 
 
 class Observation(Struct, frozen=True, kw_only=True):

@@ -22,7 +22,8 @@ class ProbeRequest(Struct, frozen=True, kw_only=True):
 
     ``prompts`` are continued greedily by ``new_tokens`` tokens; ``chats``, each a conversation of messages with
     ``role`` and ``content``, are rendered by the model's own template and answered greedily with at most
-    ``answer_tokens`` tokens; ``texts`` are turned into ids by the model's own tokeniser.
+    ``answer_tokens`` tokens, only so many of the first ones as ``answers`` says; ``texts`` are turned into ids by the
+    model's own tokeniser.
     """
 
     sequences: tuple[Scored, ...] = ()
@@ -30,6 +31,8 @@ class ProbeRequest(Struct, frozen=True, kw_only=True):
     new_tokens: int = 32
     chats: tuple[tuple[dict[str, str], ...], ...] = ()
     answer_tokens: int = 128
+    answers: int | None = None
+    """None: all."""
     texts: tuple[str, ...] = ()
 
 

@@ -119,6 +119,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     slots: int | None = None
     load_ns: int | None = None
     """From the start of the process to ready."""
+    load_kind: Literal["cold", "warm"] | None = None
+    """Whether the variant's files were in memory then: hardly any of them, or nearly all."""
     arguments: dict[str, Any] = {}
 
 

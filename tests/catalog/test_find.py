@@ -1,4 +1,4 @@
-"""What people type -> variants."""
+"""What people type -> variants that are here, without a hub."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.catalog import Registry, bundled_variants, read_registry, resolve
+from assay.catalog import Catalog, Registry, read_registry
 from assay.errors import BadInput, UnknownModel
 from assay.types import Variant
 from tests.formats.gguf_bytes import write_gguf
@@ -32,7 +32,11 @@ BUNDLED = (
 
 
 def ids(text: str, registry: Registry | None = None) -> list[str]:
-    return [variant.id for variant in resolve(text, registry=registry, bundled=BUNDLED)]
+    return [variant.id for variant in named(text, registry)]
+
+
+def named(text: str, registry: Registry | None = None) -> tuple[Variant, ...]:
+    return Catalog(registries=(registry,) if registry else (), bundled=BUNDLED).find(text).variants
 
 
 def registry(tmp_path: Path, content: Any) -> Registry:
@@ -58,10 +62,6 @@ def registry(tmp_path: Path, content: Any) -> Registry:
 )
 def test_bundled_models_and_addresses(text: str, found: list[str]) -> None:
     assert ids(text) == found
-
-
-def test_the_packages_own_models_unless_given() -> None:
-    assert resolve("bundled") == [variant for variant in bundled_variants() if variant.format != "safetensors"]
 
 
 def test_paths(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_registry(tmp_path: Path) -> None:
 
 def test_a_registry_comes_before_the_bundled_models(tmp_path: Path) -> None:
     known = registry(tmp_path, {"notes-4m": {"endpoint": "http://h"}})
-    assert resolve("notes-4m", registry=known, bundled=BUNDLED)[0].format == "remote"
+    assert named("notes-4m", known)[0].format == "remote"
 
 
 def test_an_entry_that_is_not_on_this_machine(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_broken_file_is_no_unknown_name(tmp_path: Path) -> None:
 @given(st.text())
 def test_any_text_is_found_or_refused(text: str) -> None:
     try:
-        found = resolve(text, bundled=BUNDLED)
+        found = Catalog(bundled=BUNDLED).find(text)
     except BadInput:
         return
-    assert found
+    assert found.variants or found.wanted

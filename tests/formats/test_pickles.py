@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.store.pickles import is_pickle, pretends, refusal
+from assay.formats.pickles import is_pickle, pretends, refusal
 from tests.store.foreign_folders import NEWER_PICKLE, TORCH_LEGACY, TORCH_ZIP, safetensors, tiny
 
 
