@@ -6,12 +6,16 @@ text ends before it is asked to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from family_tokenizers import STYLES, write_tokenizer
+
+from assay import compile as room
+from assay.compile.family import Target
+from assay.types import Silent, Variant
 
 
 @dataclass(frozen=True)
@@ -140,3 +144,10 @@ def _fill(model: Any, offset: float, never: list[int]) -> None:
     if not offset:  # Gemma multiplies its embeddings by the root of their width; the last norm makes up for it
         model.model.norm.weight.add_(7)
     model.get_output_embeddings().weight[never] = 0
+
+
+def products(name: str, source: Path, to: Target, precisions: Sequence[str], work: Path) -> Iterator[Variant]:
+    """Every product, made or found in ``work``."""
+    plan = room.plan(room.read_checkpoint(source, name=name), to, precisions, free_disk=None, free_memory=None)
+    for product in room.build(plan, work / "products", reporter=Silent(), work=work / "unfinished"):
+        yield product.variant

@@ -10,8 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.app.here import open_here
 from assay.errors import BadConfig
-from assay.settings import SETTINGS, Setting, Settings, api_key, default_home, flag, keep, resolve
+from assay.settings import (
+    SETTINGS,
+    Setting,
+    Settings,
+    api_key,
+    default_home,
+    flag,
+    hub_token,
+    keep,
+    resolve,
+    saved_hub_token,
+)
 
 VALUES: dict[str, tuple[Any, ...]] = {
     "models": ("a", "b", "c", "d"),
@@ -249,6 +261,28 @@ def test_a_setting_is_kept_beside_what_the_file_holds(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_toml_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("not = = toml", encoding="utf-8")
-    with pytest.raises(BadConfig, match="models.folder cannot be written"):
+    with pytest.raises(BadConfig, match=r"models\.folder cannot be written"):
         keep(tmp_path, "models.folder", "/x")
     assert (tmp_path / "config.toml").read_text(encoding="utf-8") == "not = = toml"
+
+
+def test_a_token_comes_from_the_environment_or_from_where_the_hubs_own_tool_keeps_it(tmp_path: Path) -> None:
+    assert hub_token({"HF_TOKEN": "a", "HUGGING_FACE_HUB_TOKEN": "b"}) == "a"
+    assert hub_token({}) is None
+    env = {"HF_HOME": str(tmp_path)}
+    assert saved_hub_token(env) is None
+    (tmp_path / "token").write_text("hf_kept\n", encoding="utf-8")
+    assert saved_hub_token(env) == "hf_kept"
+    (tmp_path / "other").write_bytes(b"\xff\xfe")
+    assert saved_hub_token({**env, "HF_TOKEN_PATH": str(tmp_path / "other")}) is None
+
+
+def test_a_kept_token_is_for_its_own_hub_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("hf_kept", encoding="utf-8")
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert open_here({"home": tmp_path}).token == "hf_kept"
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example")
+    assert open_here({"home": tmp_path}).token is None

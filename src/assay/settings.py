@@ -255,6 +255,16 @@ def hub_token(env: Mapping[str, str]) -> str | None:
     return env.get("HF_TOKEN") or env.get("HUGGING_FACE_HUB_TOKEN") or None
 
 
+def saved_hub_token(env: Mapping[str, str]) -> str | None:
+    """The token that ``hf auth login`` keeps for huggingface.co; None where there is none that can be read."""
+    cache = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
+    place = Path(env.get("HF_TOKEN_PATH") or Path(env.get("HF_HOME") or cache) / "token")
+    try:
+        return place.expanduser().read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError, RuntimeError):
+        return None
+
+
 def default_home(env: Mapping[str, str], platform: str = sys.platform) -> Path:
     """The platform's data folder for Assay."""
     if platform == "win32":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,27 @@ def test_one_list_that_is_the_projects_and_the_users_is_read_once(open_: Open, t
     rows = app.list_models(home=tmp_path, reporter=notes)
     assert [row.alias for row in rows].count("x") == 1
     assert len(notes.told) == 1
+
+
+def test_what_is_here_and_cannot_run_is_listed_so(open_: Open) -> None:
+    home = open_().settings.home
+    app.download(["hf:acme/Part-GGUF:q5_0", "hf:acme/Tiny-GGUF:q4_0"], home=home)
+    rows = {row.id: row for row in app.list_models(cached=True, home=home)}
+    assert rows["part:q5_0"].fits == "no"
+    assert "cut off" in rows["part:q5_0"].reason
+    assert rows["tiny:q4_0"].fits == "yes"
+    longer = {row.id: row for row in app.list_models(cached=True, context_length=4096, home=home)}
+    assert longer["tiny:q4_0"].fits == "no"
+    assert "at most 2,048" in longer["tiny:q4_0"].reason
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_model_in_a_store_that_cannot_be_written_is_used_unmarked(open_: Open) -> None:
+    here = open_()
+    (stored,) = app.download(["hf:acme/Tiny-GGUF:q4_0"], home=here.settings.home)
+    here.store.folder.chmod(0o500)
+    try:
+        with here.hold(here.store.placed(stored)):
+            assert here.store.holders("tiny:q4_0") == []
+    finally:
+        here.store.folder.chmod(0o700)

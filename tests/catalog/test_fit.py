@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from assay.catalog import Entry, by_memory
-from assay.catalog.fit import by_estimate, suits
+from assay.catalog.fit import by_estimate, fit_of, suits
 from assay.types import Estimate, File, Variant
 
 MB = 10**6
@@ -142,3 +142,23 @@ def test_more_memory_never_makes_an_estimate_fit_less(
     order = ["no", "tight", "yes"]
     less, enough = by_estimate(found, budget)[0], by_estimate(found, budget + more)[0]
     assert order.index(str(less)) <= order.index(str(enough))
+
+
+@pytest.mark.parametrize(
+    ("budget", "fits", "said"),
+    [
+        (8 * GB, "yes", "about 4.5 GB"),
+        (5 * GB, "tight", "less than a fifth"),
+        (4 * GB, "no", "only 4.0 GB"),
+        (None, None, ""),
+    ],
+)
+def test_before_the_hub_is_asked_the_parameters_must_do(budget: int | None, fits: str | None, said: str) -> None:
+    promised = Variant(id="a:gguf", alias="a", format="gguf", source="hf:o/a", parameters=8 * GB)
+    told, reason = fit_of(promised, None, budget)
+    assert told == fits
+    assert said in reason
+    asking = structs.replace(promised, min_memory=9 * GB)
+    assert "asks for" in fit_of(asking, None, 8 * GB)[1]
+    checkpoint = structs.replace(promised, format="safetensors")
+    assert fit_of(checkpoint, None, 8 * GB)[0] is None, "what it takes depends on what it is compiled to"

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from assay import compile as room
+from assay.app.compiling import fillable
 from assay.catalog.bundled import bundled_folder, bundled_prompts
 from assay.cli import main
 from assay.types import Silent
@@ -196,6 +197,14 @@ def test_a_product_that_its_engine_cannot_load_is_kept_aside_and_the_others_go_o
     assert "mine:q8_0" in (aside / "reason.txt").read_text()
     assert f"it is kept in {aside}" in told.out
     assert list(listed(capsys, tmp_path)) == ["mine:q4_0"]
+
+
+def test_what_an_unfinished_compile_has_taken_counts_as_free_for_the_next(tmp_path: Path) -> None:
+    assert fillable(tmp_path, lambda _folder: 100) == 100
+    (tmp_path / "compiling" / "made" / "m-q8_0").mkdir(parents=True)
+    (tmp_path / "compiling" / "made" / "m-q8_0" / "m-q8_0.gguf").write_bytes(bytes(40))
+    assert fillable(tmp_path, lambda _folder: 60) == 100
+    assert fillable(tmp_path, lambda _folder: None) is None
 
 
 def test_a_name_that_another_model_has_is_refused_before_any_work(

@@ -17,10 +17,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from assay import engines
-from assay.engines.onnxruntime_genai_api import PART, Batch, GenAIError, Library, LoadedModel
+from assay.engines.onnxruntime_genai_api import (
+    PART,
+    PART_BYTES,
+    Batch,
+    GenAIError,
+    Library,
+    LoadedModel,
+    alone,
+    part_length,
+)
 from assay.engines.onnxruntime_genai_batch import TOGETHER, Row, Scheduler, Vocabulary
 from assay.engines.onnxruntime_genai_folder import Settings, read_settings
 from assay.engines.onnxruntime_genai_tokens import read_tokens
@@ -105,6 +116,18 @@ def test_a_prompt_read_in_parts_gives_the_same_scores(model: LoadedModel, settin
     _, at_once = decode(model, settings, [prompt, prompt], 1)
     assert np.allclose(in_parts[0][0], at_once[0][1], atol=0.05)
     assert in_parts[0][0].argmax() == at_once[0][1].argmax()
+
+
+@given(
+    st.lists(st.sampled_from([0, 7]), min_size=1, max_size=600), st.integers(1, 400), st.sampled_from([1, 32000, 10**6])
+)
+def test_parts_make_up_the_prompt_and_have_bounded_scores(prompt: list[int], length: int, vocabulary: int) -> None:
+    for most in (length, part_length(vocabulary)):
+        parts = list(alone(prompt, 0, most))
+        assert [token for part in parts for token in part] == prompt
+        assert all(1 <= len(part) <= most and (len(part) == 1 or part[-1] != 0) for part in parts)
+    assert 1 <= part_length(vocabulary) <= PART
+    assert part_length(vocabulary) * 4 * vocabulary <= PART_BYTES
 
 
 def test_long_prompts_that_come_together_are_answered_as_when_read_whole(

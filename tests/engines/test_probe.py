@@ -12,10 +12,13 @@ import pytest
 from msgspec import structs
 
 from assay.catalog.bundled import bundled_variants
+from assay.compile import read_checkpoint
+from assay.compile.gguf_file import write_gguf
 from assay.engines.probe import probe
 from assay.engines.probe_onnxruntime_genai import log_softmax
 from assay.errors import BadInput, EngineError
 from assay.types import ProbeRequest, Scored, Variant
+from tests.compile.models import MISSING, SKIP, checkpoint_of
 
 ENGINES = {"gguf": "llamacpp", "onnx": "onnxruntime_genai"}
 IDS = tuple(range(300, 340))
@@ -85,6 +88,28 @@ def test_a_probe_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 
 
 @pytest.mark.engines
+@pytest.mark.skipif(bool(MISSING), reason=SKIP)
+def test_a_likeliest_token_that_ends_within_a_character_is_read_too(tmp_path: Path) -> None:
+    """Of a random model's tokens many are single bytes, which mean nothing by themselves."""
+    from transformers import AutoTokenizer
+
+    source = checkpoint_of(tmp_path / "m", "llama")
+    file = tmp_path / "m.gguf"
+    write_gguf(read_checkpoint(source), "f32", file, lambda *_told: None)
+    variant = Variant(id="m", alias="m", format="gguf", source="here", path=str(file), context_length=256)
+    ids = tuple(300 + i * 7 % 300 for i in range(80))
+    places = tuple(range(80))
+    request = ProbeRequest(sequences=(Scored(ids=ids, positions=places, tops=places),), prompts=(ids,), new_tokens=20)
+    probed = probe(variant, "llamacpp", request, tmp_path)
+    rows = np.load(probed.distributions)
+    assert np.exp(rows.astype(float)).sum(axis=1) == pytest.approx(np.ones(80), abs=1e-4)
+    assert probed.tops[0] == tuple(rows.argmax(axis=1))
+    assert len(probed.greedy[0]) == 20
+    spelt = [AutoTokenizer.from_pretrained(source).decode([token]) for token in probed.tops[0]]
+    assert any("\ufffd" in text for text in spelt), "no position of this test is of the kind that it is about"
+
+
+@pytest.mark.engines
 def test_only_so_many_answers_are_asked_for(tmp_path: Path) -> None:
     request = ProbeRequest(chats=(CHAT, CHAT, CHAT), answers=1, answer_tokens=8)
     probed = probe(bundled("notes-4m:q8_0"), "llamacpp", request, tmp_path)
@@ -96,6 +121,8 @@ ASKS = """
 import sys
 from pathlib import Path
 from assay.catalog.bundled import bundled_variants
+from assay.compile import read_checkpoint
+from assay.compile.gguf_file import write_gguf
 from assay.engines.probe import probe
 from assay.types import ProbeRequest, Scored, Silent
 class Told(Silent):
@@ -103,7 +130,7 @@ class Told(Silent):
         print(done, flush=True)
 name, engine, folder = sys.argv[1:]
 variant = next(variant for variant in bundled_variants() if variant.id == name)
-endless = ProbeRequest(sequences=(Scored(ids=tuple(range(300, 700)), positions=tuple(range(400))),) * 5000)
+endless = ProbeRequest(sequences=(Scored(ids=tuple(range(300, 340)), positions=tuple(range(40))),) * 9000)
 probe(variant, engine, endless, Path(folder), reporter=Told())
 """
 

@@ -6,7 +6,7 @@ In: a name, a format, precisions. Out: for each product what it lost, and where 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -87,15 +87,16 @@ def compile_model(
     engine = _engine(to)
     here = open_here({"home": home}, token=token)
     reporter = reporter or Silent()
+    passages = _passages(text)
     original = _checkpoint(source, here, transfers or Silent())
     questions = _questions(prompts, original, here)
-    passages = _passages(text)
     folder = Path(original.path or "")
     checkpoint = compile.read_checkpoint(
         folder, name=alias or original.alias, source=original.source, revision=original.revision
     )
-    plan = compile.plan(checkpoint, to, wanted, free_disk=_free(here), free_memory=machine.memory_budget())
+    plan = compile.plan(checkpoint, to, wanted, free_disk=None, free_memory=None)
     _refuse_taken(plan, here)
+    _refuse_without_room([planned for planned in plan.products if here.store.find(planned.id) is None], here)
     reporter.stage(f"Hashing {original.id}")
     digest = compile.checkpoint_digest(checkpoint, reporter.progress)
 
@@ -104,6 +105,7 @@ def compile_model(
 
     with here.store.lock(WORK, waits):
         plan, made = _without_those_here(plan, digest, here)
+        _refuse_without_room(plan.products, here)
         if plan.products:
             made += _made_and_proven(plan, _Ask(here, original, digest, engine, questions, passages, limits, reporter))
     return made
@@ -132,7 +134,7 @@ class _Ask:
         """The product against its original, with the word of its gate.
 
         Raises:
-            CompileError: the original cannot be run. Unproven: the product cannot be asked.
+            CompileError: the original cannot be run. _Unproven: the product cannot be asked.
         """
         original = self._original()
         try:
@@ -330,8 +332,22 @@ def _refuse_limits(limits: Limits) -> None:
             )
 
 
-def _free(here: Here) -> int | None:
-    folder: Path = here.settings.models_home
+def _refuse_without_room(products: Sequence[compile.Planned], here: Here) -> None:
+    home = here.settings.models_home
+    compile.refuse_without_room(products, fillable(home, _free), machine.memory_budget())
+
+
+def fillable(home: Path, free: Callable[[Path], int | None]) -> int | None:
+    """Bytes of disk that a compile may use: the free ones, and those that an unfinished one has taken already.
+
+    What it finished is used again or replaced, and so needs no room a second time. None where nobody knows.
+    """
+    known = free(home)
+    taken = (path.stat().st_size for path in (home / WORK).rglob("*") if path.is_file())
+    return None if known is None else known + sum(taken)
+
+
+def _free(folder: Path) -> int | None:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:

@@ -19,7 +19,7 @@ from assay import catalog as catalogs
 from assay import hub as hubs
 from assay import store as stores
 from assay.errors import BadRegistry
-from assay.settings import PROJECT_FILE, Settings, hub_token, resolve
+from assay.settings import DEFAULT_HUB, PROJECT_FILE, Settings, hub_token, resolve, saved_hub_token
 from assay.types import File, Variant
 
 OBSERVED = "observed.jsonl"
@@ -117,7 +117,9 @@ class Here:
 
 def open_here(flags: Mapping[str, Any], *, token: str | None = None) -> Here:
     """The installation by ``flags`` (fields of ``Settings``; None: not given), the environment and the files around."""
-    return Here(resolve(flags, os.environ, Path.cwd()), token or hub_token(os.environ))
+    settings = resolve(flags, os.environ, Path.cwd())
+    saved = saved_hub_token(os.environ) if settings.hub == DEFAULT_HUB else None
+    return Here(settings, token or hub_token(os.environ) or saved)
 
 
 def _own_lists(home: Path, named: Path | None) -> list[Path]:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from assay import catalog, store
 from assay.app.getting import Choice, best_of, choose, fetch, none_runs
@@ -86,7 +86,7 @@ def list_models(
         search=search,
     )
     sizing.close()
-    return rows
+    return [_sound(row, sizing) for row in rows]
 
 
 def model_info(
@@ -210,6 +210,12 @@ def import_models(
         sizing.estimate(here.store.placed(one))
     sizing.close()
     return taken
+
+
+def _sound(row: catalog.Row, sizing: Sizing) -> catalog.Row:
+    """The row; one that is here and cannot be started, by its headers, as one that does not run."""
+    against = sizing.against(row.variant) if row.cached and row.variant is not None and row.variant.files else None
+    return structs.replace(row, runs=False, fits="no", reason=against.why) if against else row
 
 
 def _as_far_as_known(found: catalog.Found, here: Here, sizing: Sizing, *, ask: bool) -> Choice:

@@ -13,6 +13,8 @@ from assay.types import Estimate, Variant
 Fits = Literal["yes", "tight", "no"]
 TIGHT = 0.9
 """More than this part of the budget leaves too little for whatever else the machine does."""
+BITS = 4.5
+"""Of a weight in the usual quantisations to 4 bits: by them a model is judged whose files the hub was not asked for."""
 ROOM = 1.2
 """Where files alone are known, a fifth more is kept free for context and engine: a rule of thumb, told as one."""
 REMOTE = "it runs behind an endpoint and takes no more memory here"
@@ -30,12 +32,16 @@ class Fit(NamedTuple):
 def fit_of(variant: Variant, estimate: Estimate | None, budget: int | None) -> tuple[Fits | None, str]:
     """Whether ``variant`` fits ``budget`` bytes, and why, for people; None where nobody can say.
 
-    Without an estimate (see ``by_estimate``), what a registry asks for counts, then the size of the files.
+    Without an estimate (see ``by_estimate``), what a registry asks for counts, then the size of the files, then the
+    number of parameters.
     """
     if variant.format == "remote":
         return "yes", REMOTE
     if estimate is not None:
         return by_estimate(estimate, budget)
+    unasked = not variant.files and variant.min_memory is None and variant.format in {"gguf", "onnx"}
+    if unasked and variant.parameters is not None:
+        return by_parameters(variant.parameters, budget)
     return by_needs(variant.min_memory, variant.disk, budget, "its size is not known before the Hub is asked")
 
 
@@ -107,6 +113,19 @@ def by_needs(asked: int | None, size: int | None, budget: int | None, untold: st
     if size * ROOM > budget:
         return "tight", f"{weights} and {free}, which leaves less than a fifth for context and engine"
     return "yes", f"{weights} and {free}; context and engine take some beside them"
+
+
+def by_parameters(parameters: int, budget: int | None) -> tuple[Fits | None, str]:
+    """Whether so many weights of ``BITS`` bits leave room, before the hub was asked for the sizes of files."""
+    if budget is None:
+        return None, UNTOLD
+    size = round(parameters * BITS / 8)
+    told = f"by its parameters, weights of 4 bits are about {format_amount(size)}"
+    if size > budget:
+        return "no", f"{told}, and only {format_amount(budget)} are free"
+    if size * ROOM > budget:
+        return "tight", f"{told}, which leaves less than a fifth of {format_amount(budget)} for context and engine"
+    return "yes", f"{told}, and {format_amount(budget)} are free"
 
 
 def _judged(likely: int, high: int, budget: int) -> Fits:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from assay.compile.build import Product, build
 from assay.compile.checkpoint import Checkpoint, checkpoint_digest, read_checkpoint, refuse_no_checkpoint
 from assay.compile.gate import Gate, default_gate, judge
-from assay.compile.plan import Plan, Planned, plan, wanted_for
+from assay.compile.plan import Plan, Planned, plan, refuse_without_room, wanted_for
 
 __all__ = [
     "Checkpoint",
@@ -25,5 +25,6 @@ __all__ = [
     "plan",
     "read_checkpoint",
     "refuse_no_checkpoint",
+    "refuse_without_room",
     "wanted_for",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from assay.compile.checkpoint import Checkpoint, Weight
@@ -60,15 +61,24 @@ def _fallen(typed: tuple[tuple[Named, str], ...], quantisation: str) -> tuple[st
 
 
 def write_gguf(
-    checkpoint: Checkpoint, quantisation: str, out: Path, tell: Callable[[int, int, str], None]
+    checkpoint: Checkpoint,
+    quantisation: str,
+    out: Path,
+    tell: Callable[[int, int, str], None],
+    about: Mapping[str, str | list[str]] = MappingProxyType({}),
 ) -> tuple[str, ...]:
-    """Write ``out``; ``tell`` hears weights done, weights in all, and the tensor's name. What a person should know."""
+    """Write ``out``; ``tell`` hears weights done, weights in all, and the tensor's name. What a person should know.
+
+    ``about`` is what the file says of the model besides (``general.license``), under llama.cpp's keys.
+    """
     import gguf
     import numpy as np
 
     described = describe(checkpoint, quantisation)
     writer = gguf.GGUFWriter(out, described.metadata.architecture)
     _add_metadata(writer, checkpoint, described, quantisation)
+    for key, said in about.items():
+        writer.add_string(key, said) if isinstance(said, str) else writer.add_array(key, said)
     for name, values in described.metadata.vectors.items():
         writer.add_tensor_info(name, (len(values),), np.dtype(np.float32), len(values) * 4)
     for tensor, kind in described.tensors:

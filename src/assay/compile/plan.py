@@ -74,7 +74,7 @@ def plan(
     else:
         refuse_for_onnx(checkpoint)
         products, notes = tuple(_onnx(checkpoint, quantisation) for quantisation in wanted), ()
-    _refuse_without_room(products, free_disk, free_memory)
+    refuse_without_room(products, free_disk, free_memory)
     return Plan(checkpoint=checkpoint, to=to, products=products, notes=notes)
 
 
@@ -111,7 +111,12 @@ def _onnx(checkpoint: Checkpoint, quantisation: str) -> Planned:
     )
 
 
-def _refuse_without_room(products: Sequence[Planned], free_disk: int | None, free_memory: int | None) -> None:
+def refuse_without_room(products: Sequence[Planned], free_disk: int | None, free_memory: int | None) -> None:
+    """Raises:
+    NoRoom: disk or memory do not suffice for ``products``; a figure of None is not checked.
+    """
+    if not products:
+        return
     disk = sum(product.size for product in products)
     if free_disk is not None and disk > free_disk:
         raise NoRoom(

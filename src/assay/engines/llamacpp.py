@@ -180,7 +180,8 @@ class LlamaCppModel:
 
     def prober(self) -> LlamaCppProber:
         """Reads this model's distributions, a slot a lane."""
-        return LlamaCppProber(self._server, self._vocabulary, self.slots)
+        letter = self._tokenize("a", add_special=False).ids or (0,)
+        return LlamaCppProber(self._server, self._vocabulary, self.slots, letter[-1])
 
     def close(self) -> None:
         """Wait for the slots and free the context."""

@@ -68,7 +68,9 @@ PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 """The others: result type and argument types."""
 PART = 256
-"""Prompt tokens read at once when a prompt is alone; between two parts other batches decode."""
+"""Prompt tokens read at once when a prompt is alone, at most; between two parts other batches decode."""
+PART_BYTES = 64 * 2**20
+"""What their scores may take. Of a vocabulary for which that is less than ``PART`` it is faster, too."""
 GREEDY: Mapping[str, float] = {
     "num_beams": 1,
     "num_return_sequences": 1,
@@ -173,7 +175,11 @@ class Batch:
         self._vocabulary = model.vocabulary
         self.rows = len(prompts)
         longest = max(map(len, prompts))
-        self._parts = deque(alone(prompts[0], pad) if len(prompts) == 1 else [_padded(prompts, pad, longest)])
+        self._parts = deque(
+            alone(prompts[0], pad, part_length(model.vocabulary))
+            if len(prompts) == 1
+            else [_padded(prompts, pad, longest)]
+        )
         parameters = self._library.create("OgaCreateGeneratorParams", model.handle)
         try:
             for name, value in {**GREEDY, "batch_size": self.rows, "max_length": longest + room}.items():
@@ -221,14 +227,19 @@ def _padded(prompts: Sequence[Sequence[int]], pad: int, longest: int) -> list[in
     return [token for prompt in prompts for token in (*prompt, *[pad] * (longest - len(prompt)))]
 
 
-def alone(prompt: Sequence[int], pad: int) -> Iterator[Sequence[int]]:
-    """A lone prompt in parts of bounded size.
+def part_length(vocabulary: int) -> int:
+    """Tokens of a part: no more than ``PART``, and scores of no more than ``PART_BYTES``."""
+    return max(1, min(PART, PART_BYTES // (4 * vocabulary)))
+
+
+def alone(prompt: Sequence[int], pad: int, length: int = PART) -> Iterator[Sequence[int]]:
+    """A lone prompt in parts of at most ``length`` tokens.
 
     The library makes scores for every token it reads, which for a long prompt take more memory than the model. It reads
     those after the last token that is not ``pad``; only in a part of one token does it not look for that.
     """
-    for start in range(0, len(prompt), PART):
-        part = prompt[start : start + PART]
+    for start in range(0, len(prompt), length):
+        part = prompt[start : start + length]
         end = len(part)
         while end > 0 and part[end - 1] == pad:
             end -= 1

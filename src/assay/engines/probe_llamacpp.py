@@ -50,14 +50,17 @@ class _Answer(Struct, frozen=True):
     error: _Failure | None = None
 
 
+CERTAIN = 1e4
+"""Added to a logit, it makes a token be sampled."""
 _decode = msgspec.json.Decoder(_Answer).decode
 
 
 class LlamaCppProber:
-    """Reads from a server context with ``lanes`` slots."""
+    """Reads from a server context with ``lanes`` slots; ``whole`` is a token whose text is whole characters."""
 
-    def __init__(self, server: Any, vocabulary: int, lanes: int) -> None:
+    def __init__(self, server: Any, vocabulary: int, lanes: int, whole: int) -> None:
         self._server = server
+        self._whole = whole
         self.vocabulary = vocabulary
         self.lanes = lanes
 
@@ -99,9 +102,11 @@ class LlamaCppProber:
             "id_slot": lane,
             "stream": False,
         }
-        parts: list[bytes] = []
-        self._server.handle_completions(msgspec.json.encode(body), parts.append)
-        answer = _decode(b"".join(parts))
+        answer = self._ask(body)
+        if answer.choices and not answer.choices[0].logprobs:
+            # The likeliest token ends within a character, so that its list is held back until the rest of it comes.
+            # The probabilities are those before the bias, which only decides what is sampled.
+            answer = self._ask({**body, "logit_bias": [[self._whole, CERTAIN]]})
         if answer.error or not answer.choices or not answer.choices[0].logprobs:
             raise EngineError(
                 "llama.cpp gave no distribution", why=answer.error.message if answer.error else "its answer is empty"
@@ -111,6 +116,11 @@ class LlamaCppProber:
         if len(content) != 1 or len(content[0].top_logprobs) != wanted:
             raise EngineError("llama.cpp gave another list of probabilities than was asked for")
         return content[0].top_logprobs, choice.finish_reason == "stop"
+
+    def _ask(self, body: dict[str, Any]) -> _Answer:
+        parts: list[bytes] = []
+        self._server.handle_completions(msgspec.json.encode(body), parts.append)
+        return _decode(b"".join(parts))
 
 
 def _fill(row: npt.NDArray[np.float32], entries: Sequence[_Entry]) -> None:

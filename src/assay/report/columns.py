@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from assay.report.escape import one_line
 
 GAP = "  "
-LEAST = 8
+LEAST = 6
 """No column is cut to fewer characters than this."""
 
 
