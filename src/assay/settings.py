@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.disk import expanded, write_whole
 from assay.errors import BadConfig
 
 PROJECT_FILE = "assay.toml"
@@ -134,7 +135,7 @@ def _address(value: Any) -> str:
 
 def _path(value: Any) -> Path:
     """a path"""
-    return Path(str(value)).expanduser()
+    return expanded(str(value))
 
 
 def _text(value: Any) -> str:
@@ -227,10 +228,7 @@ def keep(home: Path, key: str, value: str) -> Path:
         if head not in document:
             document[head] = tomlkit.table()
         document[head][name] = value
-        home.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".new")
-        unfinished.write_text(tomlkit.dumps(document), encoding="utf-8")
-        unfinished.replace(path)
+        write_whole(path, tomlkit.dumps(document).encode())
     except (OSError, UnicodeDecodeError, TOMLKitError) as error:
         raise BadConfig(f"{key} cannot be written to {path}", why=str(error), remedy=f"mend {path}") from error
     return path
@@ -258,10 +256,10 @@ def hub_token(env: Mapping[str, str]) -> str | None:
 def saved_hub_token(env: Mapping[str, str]) -> str | None:
     """The token that ``hf auth login`` keeps for huggingface.co; None where there is none that can be read."""
     cache = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
-    place = Path(env.get("HF_TOKEN_PATH") or Path(env.get("HF_HOME") or cache) / "token")
+    place = expanded(env.get("HF_TOKEN_PATH") or str(Path(env.get("HF_HOME") or cache) / "token"))
     try:
-        return place.expanduser().read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError, RuntimeError):
+        return place.read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
         return None
 
 

@@ -75,7 +75,6 @@ def alias(text: str) -> str | None:
         ("gemma3:1b", "gemma-3-1b"),
         ("mistral", "mistral-7b"),
         ("deepseek-r1:7b", "deepseek-r1-distill-qwen-7b"),
-        ("granite3.3", "granite-3.3-8b"),
         ("gpt-oss:20b", "gpt-oss-20b"),
         ("nomic-embed-text", "nomic-embed-text"),
         # the repository itself, and other ways to write a name

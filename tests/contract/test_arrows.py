@@ -30,7 +30,7 @@ ALLOWED = {
     "amounts": set(),
     "disk": set(),
     "formats": {"types", "errors"},
-    "settings": {"errors", "amounts"},
+    "settings": {"errors", "disk"},
     **dict.fromkeys(STAGES, LEAVES),
     "app": LEAVES | STAGES | {"settings", ""},
     "cli": LEAVES | {"settings", "app", "report", ""},

@@ -115,7 +115,7 @@ def test_what_was_observed_stands_beside_the_formula() -> None:
     seen = structs.replace(ESTIMATE, observed=70_000_000, slots=4, unknown=("how it packs",))
     memory = next(line for line in models.info(info(told(estimate=seen)), verbose=False) if "memory" in line)
     assert "in 4 slots" in memory
-    assert memory.endswith("; 70.0 MB observed here; not known: how it packs")
+    assert memory.endswith("; 70.0 MB observed here, 70.0 MB reckoned with; not known: how it packs")
 
 
 def test_the_others_are_counted_and_told_of_when_asked() -> None:

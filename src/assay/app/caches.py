@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from assay import amounts, catalog, store
+from assay import amounts, catalog, disk, store
 from assay.app.here import open_here
 from assay.errors import BadInput, UnknownModel
 from assay.settings import keep
@@ -76,7 +76,7 @@ def move_cache(
             why="a variable comes before the file that this command writes",
             remedy="change or unset ASSAY_MODELS",
         )
-    new = Path(folder).expanduser().absolute()
+    new = disk.expanded(str(folder)).absolute()
 
     def point(place: Path) -> None:
         keep(here.settings.home, "models.folder", str(place))

@@ -6,6 +6,7 @@ In: a name, a format, precisions. Out: for each product what it lost, and where 
 from __future__ import annotations
 
 import shutil
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -343,8 +344,16 @@ def fillable(home: Path, free: Callable[[Path], int | None]) -> int | None:
     What it finished is used again or replaced, and so needs no room a second time. None where nobody knows.
     """
     known = free(home)
-    taken = (path.stat().st_size for path in (home / WORK).rglob("*") if path.is_file())
-    return None if known is None else known + sum(taken)
+    return None if known is None else known + sum(_size(path) for path in (home / WORK).rglob("*"))
+
+
+def _size(path: Path) -> int:
+    """None of what another process took away meanwhile."""
+    try:
+        state = path.stat()
+    except OSError:
+        return 0
+    return state.st_size if stat.S_ISREG(state.st_mode) else 0
 
 
 def _free(folder: Path) -> int | None:

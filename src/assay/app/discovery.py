@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from assay import amounts, catalog, machine
+from assay import amounts, catalog, disk, machine
 from assay.app.benchmark import bench
 from assay.app.getting import best_of
 from assay.app.getting import choose as chosen_of
@@ -202,17 +200,10 @@ def _add(content: Any, alias: str, entry: dict[str, Any]) -> None:
 
 
 def _write(path: Path, content: Any) -> None:
-    name: str | None = None
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2, ensure_ascii=False)
-            file.write("\n")
-        Path(name).replace(path)
+        disk.write_whole(path, text.encode())
     except OSError as error:
-        if name is not None:
-            Path(name).unlink(missing_ok=True)
         raise BadRegistry(f"{path} cannot be written", why=str(error), remedy="give another path") from error
 
 

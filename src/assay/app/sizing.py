@@ -5,18 +5,16 @@ In: variants, here or offered, a context length and a number of requests at once
 
 from __future__ import annotations
 
-import os
-import tempfile
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct, structs
 
-from assay import catalog, engines, machine
+from assay import catalog, disk, engines, machine
 from assay.app.here import Here
 from assay.errors import AssayError, BadInput
 from assay.formats import FileReader, Reader
@@ -151,17 +149,10 @@ class Sizing:
         """Keep what was read for the next time; a file that cannot be written costs time, and nothing else."""
         if not self._fresh:
             return
-        path = self._here.settings.models_home / SHAPES
-        name: str | None = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-            with os.fdopen(handle, "wb") as file:
-                file.write(msgspec.json.encode({**self._kept, **self._fresh}))
-            Path(name).replace(path)
-        except OSError:
-            if name is not None:
-                Path(name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            disk.write_whole(
+                self._here.settings.models_home / SHAPES, msgspec.json.encode({**self._kept, **self._fresh})
+            )
 
     @cached_property
     def _kept(self) -> dict[str, Measured]:
@@ -194,9 +185,11 @@ class Sizing:
         folder = catalog.folder_of(variant)
         if folder is not None:
             return FileReader(folder / file.path)
+        if variant.revision is None:
+            raise BadInput(f"the commit of {variant.id} is not known", remedy="ask the hub for it first")
         repo = variant.source.removeprefix("hf:")
         path = f"{variant.folder}/{file.path}" if variant.folder else file.path
-        return self._here.hub.reader(repo, variant.revision or "main", path, file.size)
+        return self._here.hub.reader(repo, variant.revision, path, file.size)
 
     def _estimated(self, variant: Variant, measured: Measured | None) -> Estimate | None:
         if measured is None or measured.problem is not None:

@@ -119,7 +119,7 @@ def _memory(estimate: Estimate) -> str:
     told += f" with {estimate.context_length:,} tokens" + (f" in {estimate.slots} slots" if estimate.slots > 1 else "")
     told += f": weights {size(estimate.weights)}, cache {size(estimate.cache)}, rest {rest}"
     if estimate.observed is not None:
-        told += f"; {size(estimate.observed)} observed here"
+        told += f"; {size(estimate.observed)} observed here, {size(estimate.best)} reckoned with"
     return told + (f"; not known: {', '.join(estimate.unknown)}" if estimate.unknown else "")
 
 
