@@ -116,6 +116,7 @@ def _kept(record: RunRecord, outcomes: Iterable[Candidate]) -> tuple[Candidate, 
         structs.replace(
             after,
             load_ns=before[after.key].load_ns if before[after.key].load_ns is not None else after.load_ns,
+            load_kind=before[after.key].load_kind if before[after.key].load_ns is not None else after.load_kind,
             engine_version=after.engine_version or before[after.key].engine_version,
             arguments=after.arguments or before[after.key].arguments,
         )

@@ -25,10 +25,12 @@ LLAMACPP_BASE, GENAI_BASE = 55 * MB, 70 * MB
 """The worker process with the engine's library, before any model."""
 LLAMACPP_TOKEN, GENAI_TOKEN = 430, 550
 """Of each token of the vocabulary, with its merge, in the tokenizer's tables."""
-PART = 256
-"""Prompt tokens that the ONNX Runtime GenAI worker reads at once when one prompt is alone."""
-TOGETHER = 512
-"""Of each slot, when prompts come together and are read all at once: what is likely; at worst it is the context."""
+PART, PART_BYTES = 256, 64 * 2**20
+"""What the ONNX Runtime GenAI worker reads at once of a prompt that is alone: most tokens, most bytes of scores."""
+SHORT = 512
+"""Tokens of each prompt where several come together: what is likely."""
+TOGETHER, SCORES_BYTES = 2048, 512 * 2**20
+"""What it reads at once of prompts that come together, at most; longer ones are read in parts."""
 WIDENED = 4
 """A layer's feed-forward width over its embedding's, where a configuration does not tell it."""
 REPACKED = frozenset({"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"})
@@ -69,7 +71,7 @@ def estimate(
         parts = _Parts(0, 0, 0, LLAMACPP_BASE)
     elif engine == "onnxruntime_genai":
         parts = _genai(shape, weights, context, slots)
-        worst = _genai_worst(shape, context, slots)
+        worst = max(0, _genai_worst(shape, context, slots) - parts.buffers)
         unknown += [] if shape.repackable else ["how the weights are packed"]
     else:
         parts = _llamacpp(shape, context, slots)
@@ -115,21 +117,42 @@ def _genai(shape: Shape, weights: int, context: int, slots: int) -> _Parts:
     """ONNX Runtime GenAI on CPUs: f32 cache for prompt and answer of each request.
 
     For each prompt token that is read at once it holds scores over the vocabulary, over the context for every head, and
-    the layer's own widths, all in f32. Alone, a prompt is read in parts; together, whole.
+    the layer's own widths, all in f32. Prompts that come together are read at once as far as bounds allow, else in
+    parts; each keeps the scores of its last part until its next turn.
     """
-    short = min(TOGETHER, context)
-    alone, together = min(PART, context) * _scores(shape, context), slots * short * _scores(shape, short)
+    alone = _in_parts(shape, context, slots)
     return _Parts(
         copies=_packed(shape, weights) - weights,
         cache=slots * shape.cache(context, key_bytes=F32, value_bytes=F32),
-        buffers=alone if slots == 1 else max(alone, together),
+        buffers=alone if slots == 1 else max(alone, _together(shape, min(SHORT, context), slots)),
         base=GENAI_BASE + GENAI_TOKEN * (shape.vocabulary or 0),
     )
 
 
+def _in_parts(shape: Shape, context: int, slots: int) -> int:
+    scored = F32 * max(shape.vocabulary or 0, 1)
+    return min(PART, PART_BYTES // scored, context) * (_scores(shape, context) + (slots - 1) * scored)
+
+
+def _together(shape: Shape, length: int, slots: int) -> int:
+    tokens = min(slots * length, _most(shape))
+    return tokens * _scores(shape, tokens // slots)
+
+
+def _most(shape: Shape) -> int:
+    """Tokens that are read at once at most."""
+    return min(TOGETHER, SCORES_BYTES // (F32 * max(shape.vocabulary or 0, 1)))
+
+
 def _genai_worst(shape: Shape, context: int, slots: int) -> int:
-    """Bytes for the scores of prompts as long as the context that come together."""
-    return slots * context * _scores(shape, context) if slots > 1 else 0
+    """Bytes of the buffers when pairs of long prompts are read one pair after another.
+
+    The arena cannot reuse the scores of the first pair for the second.
+    """
+    if slots == 1:
+        return 0
+    length = min(context, _most(shape) // 2)
+    return 2 * length * (_scores(shape, length) + F32 * (shape.vocabulary or 0))
 
 
 def _scores(shape: Shape, context: int) -> int:

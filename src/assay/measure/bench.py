@@ -125,6 +125,7 @@ class _State:
             engine_version=endpoint.engine_version or self.candidate.engine_version,
             arguments=endpoint.arguments or self.candidate.arguments,
             load_ns=self.candidate.load_ns if self.candidate.load_ns is not None else endpoint.load_ns,
+            load_kind=self.candidate.load_kind if self.candidate.load_ns is not None else endpoint.load_kind,
         )
 
     def saw(self, sample: Sample) -> str | None:
