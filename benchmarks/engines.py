@@ -9,7 +9,7 @@ plain loop in a process of its own, with the same threads;
 Give ``--threads`` fewer than the cores on a machine that does other work: engines whose threads spin while they wait
 for each other fall to a hundredth of their speed when one of them has to wait for a core.
 The medians of the ratios are printed as a Markdown table. The model is made in FOLDER the first time
-(``random_model.py``; needs the extra ``train``).
+(``random_model.py``; needs the extra ``compile``).
 """
 
 from __future__ import annotations

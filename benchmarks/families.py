@@ -1,15 +1,17 @@
 """Whether what is compiled equals its original, what each precision loses, and whether damage is noticed.
 
 usage: python benchmarks/families.py --work FOLDER [--models notes,llama,qwen3,gemma3,phi3] [--to onnx]
-                                     [--precisions fp32,int8,int4] [--damage int8] [--tiny]
+                                     [--precisions fp32,int8,int4] [--damage notes] [--tiny]
 
 For the bundled checkpoint (notes) and one of random weights and about 100M parameters of each family (made below FOLDER
 where it is not there, as is every product), the functions behind ``assay model compile`` plan, make, prove and judge
-each product. The proof compares with transformers in fp32 over 20 prompts of 32 tokens and passages of text. Then one
-tensor of a product is zeroed. Bars: fp32 says the same 32 tokens on every prompt, every product has a proof, the
-default gate lets fp32 through and refuses the damaged product, and every product of the bundled model passes. Default
-gates are for trained models: of random weights the best tokens lie so close together that four bits change most of
-them, and the gate is expected to refuse those products; its word is told. Needs the extra ``compile``.
+each product. The proof compares with transformers in fp32 over 20 prompts of 32 tokens and passages of text. Of the
+models that are to be damaged, one tensor of each product is zeroed then, and the copy judged too.
+
+Bars: fp32 in ONNX says the same 32 tokens on every prompt; every product has a proof; the default gate lets fp32 and
+every whole product of the bundled model through, and refuses every damaged one. Default gates are for trained models:
+of random weights the best tokens lie so close together that four bits change most of them, and the gate is expected to
+refuse those products; its word is told. Needs the extra ``compile``.
 """
 
 from __future__ import annotations
@@ -92,7 +94,7 @@ def check(name: str, source: Path, options: Any, bars: Bars) -> None:
             proof = proven(original, variant, options.work)
             print(row(variant, proof), flush=True)
             bars.hold(variant.id, proof, exact=variant.quantisation in EXACT, bundled=name == BUNDLED)
-            if variant.quantisation in options.damage.split(","):
+            if name in options.damage.split(","):
                 broken, _ = damaged(variant, options.work / "damaged")
                 proof = proven(original, broken, options.work)
                 print(row(broken, proof), flush=True)
@@ -133,7 +135,7 @@ def main() -> None:
     )
     parser.add_argument("--to", default="onnx", help="formats: onnx, gguf")
     parser.add_argument("--precisions", default="fp32,int8,int4")
-    parser.add_argument("--damage", default="int8", help="quantisations whose products are also damaged")
+    parser.add_argument("--damage", default=BUNDLED, help="models whose products are also damaged")
     parser.add_argument("--tiny", action="store_true", help="models of 0.1M parameters, for trying things out")
     options = parser.parse_args()
     shape = family_models.TINY if options.tiny else family_models.Shape()

@@ -78,7 +78,7 @@ def test_every_precision_that_can_be_made_has_a_gate_of_its_own_kind(precision: 
 
 
 def test_gates_are_narrower_where_more_bits_are_kept() -> None:
-    kl = [default_gate(name).max_kl or 0.0 for name in ("f32", "f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q2_k")]
+    kl = [default_gate(name).max_kl or 0.0 for name in ("f32", "f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m")]
     assert kl == sorted(kl)
     assert default_gate("fp32") == default_gate("f32")
     assert default_gate(None) == default_gate("something new") == default_gate("int4")

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.compile.passages import default_questions, default_text
+from assay.compile.passages import default_text
 from assay.compile.positions import ENTRIES, MOST, affordable, in_passage, spread
 
 
@@ -42,7 +42,3 @@ def test_the_text_that_is_shipped_is_twenty_different_passages() -> None:
     assert len(text) == len(set(text)) == 20
     assert all(150 < len(passage) < 400 for passage in text)
     assert sum(map(len, text)) < 6000
-
-
-def test_the_questions_have_ids_of_their_own() -> None:
-    assert len({prompt.id for prompt in default_questions()}) == 20

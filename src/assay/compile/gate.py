@@ -54,17 +54,18 @@ def _percent(share: float) -> str:
 
 
 def default_gate(precision: str | None) -> Gate:
-    """Limits for a precision, by any name that Assay or llama.cpp has for it; those of 4 bits for unknown ones.
+    """Limits for a precision, by any name that can be asked for; those of 4 bits for unknown ones.
 
     They lie several times above what a sound product of a large trained model loses, since small ones lose more; who
     compiles a large model may well ask for less. Published means for Llama 3 8B against its 16-bit form on Wikitext
     (llama.cpp's own table, tools/perplexity/README.md): q8_0 0.0014 nats and 97.7 % equal top tokens, q6_K 0.0055 and
-    96.0 %, q5_K_M 0.011, q4_K_M 0.031 and 91.9 %, q4_0 0.072, q3_K_M 0.10, q2_K 0.45 and 71.1 %. Measured here on the
+    96.0 %, q5_K_M 0.011, q4_K_M 0.031 and 91.9 %, q4_0 0.072, q3_K_M 0.10. Measured here on the
     bundled model of 0.5M parameters (benchmarks/families.py): f32 0.000005 (llama.cpp keeps its cache in 16 bits) and
     less than 1e-11 (ONNX), bf16 0.0002, q8_0 and int8 0.002, q4_0 0.18, int4 0.24.
 
     Models of random weights are outside of this: their best tokens lie close to each other, so that four bits change
-    most of them (116M parameters: ONNX int8 0.0028 nats and 90 % equal, int4 0.36 nats and 20 %).
+    most of them (four families of 100M parameters: ONNX int8 0.002 to 0.004 nats and 86 to 96 % equal, int4 0.26 to
+    0.52 nats and 9 to 54 %).
     """
     return DEFAULTS.get((precision or "").lower(), FOUR_BITS)
 
@@ -76,7 +77,6 @@ SIX_BITS = Gate(max_kl=0.05, max_perplexity_rise=0.05, min_agreement=0.85)
 FIVE_BITS = Gate(max_kl=0.12, max_perplexity_rise=0.1, min_agreement=0.8)
 FOUR_BITS = Gate(max_kl=0.28, max_perplexity_rise=0.2, min_agreement=0.8)
 THREE_BITS = Gate(max_kl=0.4, max_perplexity_rise=0.4, min_agreement=0.7)
-TWO_BITS = Gate(max_kl=0.8, max_perplexity_rise=0.8, min_agreement=0.6)
 DEFAULTS = {
     **dict.fromkeys(("fp32", "f32"), EXACT),
     **dict.fromkeys(("fp16", "f16", "bf16"), SIXTEEN_BITS),
@@ -84,6 +84,5 @@ DEFAULTS = {
     "q6_k": SIX_BITS,
     **dict.fromkeys(("q5_0", "q5_1", "q5_k_s", "q5_k_m"), FIVE_BITS),
     **dict.fromkeys(("int4", "q4_0", "q4_1", "q4_k_s", "q4_k_m"), FOUR_BITS),
-    **dict.fromkeys(("q3_k_s", "q3_k_m", "q3_k_l"), THREE_BITS),
-    "q2_k": TWO_BITS,
+    "q3_k_m": THREE_BITS,
 }
