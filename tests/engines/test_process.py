@@ -170,7 +170,10 @@ def test_what_a_crashed_worker_has_started_is_ended_too(with_script: RunScript) 
 
 
 PARENT = """
-import asyncio, sys, time
+import asyncio, signal, sys, time
+for name in ("SIGHUP", "SIGINT"):  # whoever runs the tests may have them ignored (nohup), and children inherit that
+    if hasattr(signal, name):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
 from assay import engines
 from assay.types import EngineOptions, Variant
 variant = Variant(id="scripted-1", alias="s", format="openvino", source="test")
