@@ -84,7 +84,9 @@ async def observe(name: str, variant: Variant, context: int, slots: int, threads
         assert endpoint.pid is not None
         meter = Meter(variant.id, name, endpoint.pid, period_s=PERIOD_S)
         meter.start()
-        await asyncio.gather(*(ask(endpoint, prompt_length(name, context, slots), slot) for slot in range(slots)))
+        length = prompt_length(name, context, slots)
+        most = ANSWER if name == "llamacpp" else context - length
+        await asyncio.gather(*(ask(endpoint, length, slot, most) for slot in range(slots)))
     finally:
         readings = meter.stop() if meter else []
         await engine.stop(endpoint)
@@ -99,11 +101,10 @@ def prompt_length(name: str, context: int, slots: int) -> int:
     return context - ANSWER if slots == 1 else min(TOGETHER, context - ANSWER)
 
 
-async def ask(endpoint: Endpoint, length: int, slot: int) -> None:
-    """One greedy completion for the rest of the context, left after a few tokens; slots share no prompt."""
+async def ask(endpoint: Endpoint, length: int, slot: int, most: int) -> None:
+    """One greedy completion of at most ``most`` tokens, left after a few; slots share no prompt."""
     prompt = [LOWEST_ID + (slot * 131 + i * 7) % 5000 for i in range(length)]
-    rest = (endpoint.context_length or 0) - length
-    body = {"model": endpoint.model, "prompt": prompt, "max_tokens": rest, "temperature": 0, "stream": True}
+    body = {"model": endpoint.model, "prompt": prompt, "max_tokens": most, "temperature": 0, "stream": True}
     timeout = aiohttp.ClientTimeout(total=LIMIT_S)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
