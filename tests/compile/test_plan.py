@@ -67,6 +67,7 @@ def test_room_is_asked_for_first() -> None:
     assert "gguf" in (caught.value.remedy or "")
 
 
+@needs_extra
 def test_an_unknown_family_is_refused_with_what_is_known(tmp_path: Path) -> None:
     shutil.copytree(BUNDLED, tmp_path / "m")
     config = tmp_path / "m" / "config.json"
@@ -116,6 +117,7 @@ except MissingExtra as error:
 """
 
 
+@needs_extra
 @pytest.mark.parametrize(
     ("to", "blocked", "names"),
     [("onnx", {"torch", "onnx"}, "torch, onnx, which are"), ("gguf", {"gguf"}, "gguf, which is")],

@@ -120,11 +120,11 @@ def _genai(shape: Shape, weights: int, context: int, slots: int) -> _Parts:
     the layer's own widths, all in f32. Prompts that come together are read at once as far as bounds allow, else in
     parts; each keeps the scores of its last part until its next turn.
     """
-    alone = _in_parts(shape, context, slots)
+    alone, short = _in_parts(shape, context, slots), min(SHORT, context)
     return _Parts(
         copies=_packed(shape, weights) - weights,
         cache=slots * shape.cache(context, key_bytes=F32, value_bytes=F32),
-        buffers=alone if slots == 1 else max(alone, _together(shape, min(SHORT, context), slots)),
+        buffers=max([alone, *(_together(shape, short, some) for some in range(2, slots + 1))]),
         base=GENAI_BASE + GENAI_TOKEN * (shape.vocabulary or 0),
     )
 
