@@ -178,9 +178,8 @@ def _device(variant: Variant, devices: Collection[str]) -> str | None:
 
 
 def _task(tasks: Sequence[str], capabilities: Sequence[str]) -> str | None:
-    if "chat" in capabilities and (not tasks or tasks[0] == "text-generation"):
-        return "chat"
-    return tasks[0] if tasks else None
+    """One word for what it is for: chat, wherever it can do that, whatever else it was made for."""
+    return "chat" if "chat" in (*tasks, *capabilities) else next(iter(tasks), None)
 
 
 def _passes(row: Row, filters: Sequence[Filter], *, cached: bool) -> bool:
