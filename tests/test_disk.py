@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.disk import expanded, free, is_full, write_whole
+from assay.disk import expanded, free, is_full, sha256_of, try_lock, write_whole
 
 LIMITED = """
 import resource, signal, sys
@@ -56,3 +57,22 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
 def test_a_home_that_nobody_has() -> None:
     assert expanded("~/x") == Path.home() / "x"
     assert expanded("~nobody-has-this-name/x") == Path("~nobody-has-this-name/x")
+
+
+def test_a_hash_tells_of_each_piece(tmp_path: Path) -> None:
+    content = b"ab" * 3_000_000
+    (tmp_path / "file").write_bytes(content)
+    pieces: list[int] = []
+    assert sha256_of(tmp_path / "file", pieces.append) == hashlib.sha256(content).hexdigest()
+    assert sum(pieces) == len(content)
+    assert len(pieces) > 1
+
+
+def test_a_lock_is_held_once(tmp_path: Path) -> None:
+    first, second = (os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT) for _ in range(2))
+    try_lock(first)
+    with pytest.raises(OSError, match=r"."):
+        try_lock(second)
+    os.close(first)
+    try_lock(second)
+    os.close(second)

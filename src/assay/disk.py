@@ -1,14 +1,20 @@
-"""What every room asks of a disk: how much is free, whether it is full, a small file written whole."""
+"""What every room asks of a disk: how much is free, a small file written whole, a hash, a lock."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
+import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
+_FAR = 1 << 30
+"""Windows locks bytes, and others cannot read a locked one: this one is far behind what a lock's file holds."""
+BLOCK = 1 << 22
 FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
@@ -50,3 +56,29 @@ def expanded(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         return Path(text)
+
+
+def sha256_of(path: Path, read: Callable[[int], None]) -> str:
+    """The file's SHA-256 in hexadecimal; ``read`` hears of the bytes of each piece. Raise ``OSError``."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            digest.update(block)
+            read(len(block))
+    return digest.hexdigest()
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def try_lock(descriptor: int) -> None:
+        """Take the lock of an open file at once, or raise ``OSError``; a holder that dies lets go of it."""
+        os.lseek(descriptor, _FAR, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def try_lock(descriptor: int) -> None:
+        """Take the lock of an open file at once, or raise ``OSError``; a holder that dies lets go of it."""
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

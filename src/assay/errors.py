@@ -45,6 +45,16 @@ class AssayError(Exception):
         self.why = why
         self.remedy = remedy
 
+    @property
+    def sentence(self) -> str:
+        """What happened and why, on a line: for where nobody is to do anything about it."""
+        return f"{self.message}: {self.why}" if self.why else self.message
+
+    @property
+    def clause(self) -> str:
+        """The same for the middle of a line."""
+        return f"{self.message} ({self.why})" if self.why else self.message
+
     def __str__(self) -> str:
         parts = [self.message]
         if self.why:

@@ -67,9 +67,8 @@ def quiet_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, home: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Call the command in this process, with the home of the runs."""
-    monkeypatch.setenv("ASSAY_HOME", str(home))
+def call(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Call the command in this process, with whatever environment there is."""
 
     def call(*words: str) -> Told:
         capsys.readouterr()
@@ -80,6 +79,13 @@ def command(monkeypatch: pytest.MonkeyPatch, home: Path, capsys: pytest.CaptureF
         captured = capsys.readouterr()
         return Told(code, captured.out, captured.err)
 
+    return call
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, home: Path, call: Command) -> Command:
+    """Call the command in this process, with the home of the runs."""
+    monkeypatch.setenv("ASSAY_HOME", str(home))
     return call
 
 

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from assay.catalog import bundled_folder
-from assay.cli import main
 from assay.store import Store
-from tests.cli.conftest import Told
-
-Assay = Callable[..., Told]
+from tests.cli.conftest import Command, Told
 
 
 @pytest.fixture
-def assay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Assay:
+def assay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Command) -> Command:
     """Call the command in this process; its home has two models: ``one`` linked, ``two`` copied."""
     monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
-
-    def call(*words: str) -> Told:
-        capsys.readouterr()
-        try:
-            code = main(words)
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
-        captured = capsys.readouterr()
-        return Told(code, captured.out, captured.err)
-
     for name, model in (("one", "notes-0.5m"), ("two", "notes-1.5m")):
         file = tmp_path / "elsewhere" / f"{name}-Q8_0.gguf"
         file.parent.mkdir(exist_ok=True)
@@ -45,7 +31,7 @@ def ids(told: Told) -> list[str]:
     return [kept["stored"]["variant"]["id"] for kept in json.loads(told.out)["models"]]
 
 
-def test_list_tells_what_is_owned_and_what_is_linked(assay: Assay, tmp_path: Path) -> None:
+def test_list_tells_what_is_owned_and_what_is_linked(assay: Command, tmp_path: Path) -> None:
     told = assay("cache", "list")
     assert told.code == 0
     assert told.out == assay("cache", "ls").out
@@ -58,11 +44,11 @@ def test_list_tells_what_is_owned_and_what_is_linked(assay: Assay, tmp_path: Pat
     assert kept["two"]["linked"] == 0 < kept["two"]["own"]
 
 
-def test_location(assay: Assay, tmp_path: Path) -> None:
+def test_location(assay: Command, tmp_path: Path) -> None:
     assert assay("cache", "location").out.strip() == str(tmp_path / "home" / "models")
 
 
-def test_damage_is_told_with_both_hashes_and_exit_code_one(assay: Assay, tmp_path: Path) -> None:
+def test_damage_is_told_with_both_hashes_and_exit_code_one(assay: Command, tmp_path: Path) -> None:
     assert assay("cache", "verify").code == 0
     file = next((tmp_path / "home" / "models" / "files").rglob("two*.gguf"))
     with file.open("r+b") as opened:
@@ -75,7 +61,7 @@ def test_damage_is_told_with_both_hashes_and_exit_code_one(assay: Assay, tmp_pat
     assert assay("cache", "verify", "one").code == 0
 
 
-def test_what_is_in_use_is_not_removed(assay: Assay, tmp_path: Path) -> None:
+def test_what_is_in_use_is_not_removed(assay: Command, tmp_path: Path) -> None:
     with Store(tmp_path / "home" / "models").hold("two:q8_0"):
         told = assay("cache", "remove", "two")
         assert told.code == 2
@@ -84,7 +70,7 @@ def test_what_is_in_use_is_not_removed(assay: Assay, tmp_path: Path) -> None:
     assert ids(assay("cache", "list", "-o", "json")) == ["one:q8_0"]
 
 
-def test_everything_goes_only_when_that_is_said(assay: Assay) -> None:
+def test_everything_goes_only_when_that_is_said(assay: Command) -> None:
     told = assay("cache", "remove", "*")
     assert told.code == 2
     assert "--yes" in told.err
@@ -93,14 +79,14 @@ def test_everything_goes_only_when_that_is_said(assay: Assay) -> None:
     assert "no models in" in assay("cache", "list").out
 
 
-def test_an_unknown_name_removes_nothing(assay: Assay) -> None:
+def test_an_unknown_name_removes_nothing(assay: Command) -> None:
     told = assay("cache", "remove", "one", "onne")
     assert told.code == 2
     assert "one" in told.err
     assert len(ids(assay("cache", "list", "-o", "json"))) == 2
 
 
-def test_prune_shows_before_it_removes(assay: Assay) -> None:
+def test_prune_shows_before_it_removes(assay: Command) -> None:
     told = assay("cache", "prune", "--unused")
     assert told.code == 0
     assert "two:q8_0" in told.out
@@ -113,7 +99,7 @@ def test_prune_shows_before_it_removes(assay: Assay) -> None:
 
 
 @pytest.mark.parametrize("how", ["--move", "--point"])
-def test_the_store_can_lie_elsewhere(assay: Assay, tmp_path: Path, how: str) -> None:
+def test_the_store_can_lie_elsewhere(assay: Command, tmp_path: Path, how: str) -> None:
     asked = assay("cache", "cd", str(tmp_path / "disk"))
     assert asked.code == 2
     assert "--move" in asked.err
@@ -125,7 +111,7 @@ def test_the_store_can_lie_elsewhere(assay: Assay, tmp_path: Path, how: str) -> 
     assert assay("cache", "verify").code == 0
 
 
-def test_a_variable_that_would_win_is_told(assay: Assay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_variable_that_would_win_is_told(assay: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ASSAY_MODELS", str(tmp_path / "set"))
     told = assay("cache", "cd", str(tmp_path / "disk"), "--point")
     assert told.code == 2

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from assay.catalog import bundled_folder, read_registry
-from assay.cli import main
-from tests.cli.conftest import Told
+from tests.cli.conftest import Command, Told
 from tests.hub.running import Server, running
 
-Assay = Callable[..., Told]
 NOW = datetime.now(UTC)
 
 
@@ -43,22 +41,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def assay(
-    hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Assay]:
+def assay(hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Command) -> Iterator[Command]:
     """Call the command in this process with a home of its own."""
     monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
-
-    def call(*words: str) -> Told:
-        capsys.readouterr()
-        try:
-            code = main(words)
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
-        captured = capsys.readouterr()
-        return Told(code, captured.out, captured.err)
-
     hub.clear()
     yield call
     hub.clear()
@@ -68,7 +54,7 @@ def found(told: Told) -> list[str]:
     return [find["id"] for find in json.loads(told.out)["found"]["finds"]]
 
 
-def test_what_came_since_is_shown_with_how_to_fetch_it(assay: Assay) -> None:
+def test_what_came_since_is_shown_with_how_to_fetch_it(assay: Command) -> None:
     told = assay("discover", "--since", "7d", "--licence", "permissive", "--fits", "-o", "json")
     assert told.code == 0, told.err
     assert found(told) == ["acme/Fresh", "acme/Old-GGUF"], "what trends is shown whatever its age"
@@ -77,7 +63,7 @@ def test_what_came_since_is_shown_with_how_to_fetch_it(assay: Assay) -> None:
     assert "acme/Unlicensed-GGUF" in text.out.partition("left out")[2]
 
 
-def test_a_second_look_shows_only_what_is_new(assay: Assay) -> None:
+def test_a_second_look_shows_only_what_is_new(assay: Command) -> None:
     assert assay("discover").code == 0
     again = assay("discover")
     assert again.code == 1
@@ -85,7 +71,7 @@ def test_a_second_look_shows_only_what_is_new(assay: Assay) -> None:
     assert assay("discover", "--since", "7d").code == 0, "an explicit time shows it all again"
 
 
-def test_a_look_that_failed_moves_nothing(hub: Server, assay: Assay, tmp_path: Path) -> None:
+def test_a_look_that_failed_moves_nothing(hub: Server, assay: Command, tmp_path: Path) -> None:
     hub.fault("status", "/api/models", times=None, code=503, retry_after="3600")
     told = assay("discover")
     assert told.code == 3
@@ -94,7 +80,7 @@ def test_a_look_that_failed_moves_nothing(hub: Server, assay: Assay, tmp_path: P
     assert assay("discover").code == 0
 
 
-def test_what_was_found_is_kept_in_a_list_and_a_digest(assay: Assay, tmp_path: Path) -> None:
+def test_what_was_found_is_kept_in_a_list_and_a_digest(assay: Command, tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text('{"kept": {"size_mb": 1}}', encoding="utf-8")
     told = assay("discover", "--since", "7d", "--to", "mine.json", "--digest", "week.md")
     assert told.code == 0, told.err
@@ -108,7 +94,7 @@ def test_what_was_found_is_kept_in_a_list_and_a_digest(assay: Assay, tmp_path: P
 
 
 @pytest.mark.engines
-def test_the_first_can_be_measured_at_once(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_can_be_measured_at_once(assay: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_PROMPT", "Who will go?")
     monkeypatch.setenv("BENCH_MAX_TOKENS", "4")
     told = assay("discover", "--since", "7d", "--licence", "permissive", "--bench", "1", "-o", "json")
@@ -129,14 +115,14 @@ def test_the_first_can_be_measured_at_once(assay: Assay, monkeypatch: pytest.Mon
         ("--bench", "-1"),
     ],
 )
-def test_bad_wishes_say_what_would_do(assay: Assay, words: tuple[str, str]) -> None:
+def test_bad_wishes_say_what_would_do(assay: Command, words: tuple[str, str]) -> None:
     told = assay("discover", *words)
     assert (told.code, told.out) == (2, "")
     assert "  try: " in told.err
 
 
 def test_a_result_file_that_cannot_be_written_is_refused_before_the_look(
-    hub: Server, assay: Assay, tmp_path: Path
+    hub: Server, assay: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     for words in (("--digest", "file/week.md"), ("--to", "."), ("--digest", str(tmp_path))):
@@ -147,7 +133,7 @@ def test_a_result_file_that_cannot_be_written_is_refused_before_the_look(
     assert not (tmp_path / "home" / "discover.json").exists(), "nothing counts as seen"
 
 
-def test_a_look_whose_time_cannot_be_kept_is_shown_all_the_same(assay: Assay, tmp_path: Path) -> None:
+def test_a_look_whose_time_cannot_be_kept_is_shown_all_the_same(assay: Command, tmp_path: Path) -> None:
     (tmp_path / "home" / "discover.json").mkdir(parents=True)
     told = assay("discover", "--since", "7d", "-o", "json")
     assert told.code == 0, told.err

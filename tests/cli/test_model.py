@@ -7,19 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from assay.catalog import bundled_folder, curated
-from assay.cli import main
-from tests.cli.conftest import Told
+from tests.cli.conftest import Command, Told
 from tests.hub.running import Server, running
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "hf_0123456789abcdefghijklmnopqrstuvwx"
-Assay = Callable[..., Told]
 
 
 @pytest.fixture(scope="module")
@@ -51,23 +49,11 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def assay(
-    hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Assay]:
+def assay(hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Command) -> Iterator[Command]:
     """Call the command in this process with a home that holds nothing yet; the hub is sound and its log empty."""
     monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "fresh"))
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
-
-    def call(*words: str) -> Told:
-        capsys.readouterr()
-        try:
-            code = main(words)
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
-        captured = capsys.readouterr()
-        return Told(code, captured.out, captured.err)
-
     hub.clear()
     yield call
     hub.clear()
@@ -78,7 +64,7 @@ def listed(told: Told) -> list[str]:
 
 
 @pytest.mark.engines
-def test_from_a_name_to_an_answer_in_one_command(hub: Server, assay: Assay, tmp_path: Path) -> None:
+def test_from_a_name_to_an_answer_in_one_command(hub: Server, assay: Command, tmp_path: Path) -> None:
     told = assay("model", "run", "hf:acme/Tiny-GGUF", "--prompt", "Who is going?", "--max-tokens", "8", "--verbose")
     assert told.code == 0, told.err
     assert told.out.strip()
@@ -92,7 +78,7 @@ def test_from_a_name_to_an_answer_in_one_command(hub: Server, assay: Assay, tmp_
 
 
 @pytest.mark.engines
-def test_from_an_alias_to_an_answer_in_one_command(assay: Assay) -> None:
+def test_from_an_alias_to_an_answer_in_one_command(assay: Command) -> None:
     told = assay("model", "run", "qwen2.5-0.5b-instruct", "--prompt", "Who is going?", "--max-tokens", "8")
     assert told.code == 0, told.err
     assert told.out.strip()
@@ -112,7 +98,7 @@ def test_a_prompt_may_come_from_standard_input(hub: Server, tmp_path: Path) -> N
     assert told.stdout.strip()
 
 
-def test_download_takes_the_best_and_only_its_files(hub: Server, assay: Assay, tmp_path: Path) -> None:
+def test_download_takes_the_best_and_only_its_files(hub: Server, assay: Command, tmp_path: Path) -> None:
     told = assay("model", "download", "hf:acme/Tiny-GGUF", "hf:acme/Tiny-ONNX")
     assert told.code == 0, told.err
     assert [line.partition(":")[0] for line in told.out.splitlines()] == ["tiny", "tiny"]
@@ -123,7 +109,7 @@ def test_download_takes_the_best_and_only_its_files(hub: Server, assay: Assay, t
     assert sorted(rows) == ["tiny:onnx-int4-cpu", "tiny:q8_0"]
 
 
-def test_a_quantisation_can_be_named(assay: Assay) -> None:
+def test_a_quantisation_can_be_named(assay: Command) -> None:
     assert assay("model", "download", "hf:acme/Tiny-GGUF:q4_0").code == 0
     assert listed(assay("model", "list", "--cached", "--filter", "alias=tiny", "-o", "json")) == ["tiny:q4_0"]
     told = assay("model", "download", "hf:acme/Tiny-GGUF:q5_k_m")
@@ -131,7 +117,7 @@ def test_a_quantisation_can_be_named(assay: Assay) -> None:
     assert "q8_0" in told.err
 
 
-def test_prefetch_reads_names_from_a_file(assay: Assay, tmp_path: Path) -> None:
+def test_prefetch_reads_names_from_a_file(assay: Command, tmp_path: Path) -> None:
     names = tmp_path / "models.txt"
     names.write_text("# for the plane\nhf:acme/Tiny-GGUF:q4_0  # small\n\nhf:acme/Tiny-ONNX\n", encoding="utf-8")
     told = assay("model", "prefetch", str(names))
@@ -142,7 +128,7 @@ def test_prefetch_reads_names_from_a_file(assay: Assay, tmp_path: Path) -> None:
     assert assay("model", "prefetch", str(empty)).code == 2
 
 
-def test_info_tells_what_runs_and_why(assay: Assay) -> None:
+def test_info_tells_what_runs_and_why(assay: Command) -> None:
     told = assay("model", "info", "hf:acme/Tiny-GGUF", "-v")
     assert told.code == 0, told.err
     for part in ("runs        tiny:q8_0 on llamacpp", "apache-2.0 (permissive)", "made from   acme/Tiny", "tiny:q4_0"):
@@ -152,7 +138,7 @@ def test_info_tells_what_runs_and_why(assay: Assay) -> None:
     assert rows["variants"][0]["estimate"]["weights"] > 0
 
 
-def test_more_context_takes_more_memory(assay: Assay) -> None:
+def test_more_context_takes_more_memory(assay: Command) -> None:
     small, large = (
         json.loads(assay("model", "info", "hf:acme/Tiny-GGUF", "--ctx", ctx, "-o", "json").out)["variants"][0]
         for ctx in ("128", "2048")
@@ -161,13 +147,13 @@ def test_more_context_takes_more_memory(assay: Assay) -> None:
 
 
 @pytest.mark.parametrize("count", ["0", "-3", "x", "1.5", ""])
-def test_no_requests_at_once_are_no_number(assay: Assay, count: str) -> None:
+def test_no_requests_at_once_are_no_number(assay: Command, count: str) -> None:
     told = assay("model", "list", "--parallel", count)
     assert (told.code, told.out) == (2, "")
     assert "1 or more" in told.err
 
 
-def test_a_checkpoint_alone_is_told_to_be_compiled(assay: Assay) -> None:
+def test_a_checkpoint_alone_is_told_to_be_compiled(assay: Command) -> None:
     told = assay("model", "run", "hf:acme/Tiny", "--prompt", "x")
     assert told.code == 2
     assert "assay model compile" in told.err
@@ -184,7 +170,7 @@ def test_a_checkpoint_alone_is_told_to_be_compiled(assay: Assay) -> None:
         ("hf:nonsense", 2, "hf:owner/name"),
     ],
 )
-def test_a_name_that_cannot_be_fetched_says_why(assay: Assay, name: str, code: int, said: str) -> None:
+def test_a_name_that_cannot_be_fetched_says_why(assay: Command, name: str, code: int, said: str) -> None:
     told = assay("model", "download", name)
     assert (told.code, told.out) == (code, "")
     assert said in told.err
@@ -193,7 +179,7 @@ def test_a_name_that_cannot_be_fetched_says_why(assay: Assay, name: str, code: i
 
 
 def test_a_token_opens_what_is_gated_and_is_shown_nowhere(
-    assay: Assay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    assay: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     wrong = assay("model", "download", "hf:acme/Gated-GGUF", "--token", "hf_wrong0wrong0wrong0")
     assert wrong.code == 3
@@ -207,7 +193,7 @@ def test_a_token_opens_what_is_gated_and_is_shown_nowhere(
 
 
 def test_a_hub_that_a_project_names_is_not_told_who_you_are(
-    hub: Server, assay: Assay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    hub: Server, assay: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("HF_ENDPOINT")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
@@ -216,7 +202,7 @@ def test_a_hub_that_a_project_names_is_not_told_who_you_are(
     assert not any(entry["authorization"] for entry in hub.log())
 
 
-def test_offline_asks_nobody(hub: Server, assay: Assay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_asks_nobody(hub: Server, assay: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     told = assay("model", "download", "hf:acme/Tiny-GGUF")
     assert told.code == 3
@@ -227,7 +213,7 @@ def test_offline_asks_nobody(hub: Server, assay: Assay, monkeypatch: pytest.Monk
     assert "not asked" in told.out
 
 
-def test_a_wrong_byte_is_never_accepted(hub: Server, assay: Assay) -> None:
+def test_a_wrong_byte_is_never_accepted(hub: Server, assay: Command) -> None:
     hub.fault("wrong", "tiny-Q8_0.gguf", times=None, at=100_000, length=1)
     told = assay("model", "download", "hf:acme/Tiny-GGUF:q8_0")
     assert told.code == 3
@@ -236,7 +222,7 @@ def test_a_wrong_byte_is_never_accepted(hub: Server, assay: Assay) -> None:
     assert assay("model", "download", "hf:acme/Tiny-GGUF:q8_0").code == 0
 
 
-def test_list_has_the_columns_that_people_know(assay: Assay) -> None:
+def test_list_has_the_columns_that_people_know(assay: Command) -> None:
     head = assay("model", "list").out.splitlines()[0]
     assert head.split("  ")[0] == "Alias"
     for column in ("Device", "Task", "File Size", "License", "Model ID", "Fits"):
@@ -247,7 +233,7 @@ def test_list_has_the_columns_that_people_know(assay: Assay) -> None:
     assert "no model is like that" in assay("model", "list", "--search", "zzzzz").out
 
 
-def test_every_alias_of_the_courses_resolves(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_alias_of_the_courses_resolves(assay: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for alias in (
         "phi-4-mini", "phi-3.5-mini", "qwen2.5-0.5b", "qwen2.5-7b-instruct", "mistral-7b", "gemma-2-2b", "llama-3.2",
@@ -256,7 +242,7 @@ def test_every_alias_of_the_courses_resolves(assay: Assay, monkeypatch: pytest.M
         assert assay("model", "info", alias).code == 0, alias
 
 
-def test_the_project_and_the_user_have_lists_of_their_own(assay: Assay, tmp_path: Path) -> None:
+def test_the_project_and_the_user_have_lists_of_their_own(assay: Command, tmp_path: Path) -> None:
     (tmp_path / "models.json").write_text('[{"name": "mine", "source": "hf:acme/Tiny-GGUF:q4_0"}]', encoding="utf-8")
     (tmp_path / "fresh").mkdir()
     (tmp_path / "fresh" / "models.json").write_text('{"theirs": {"source": "notes-4m"}, "mine": {}}', encoding="utf-8")
@@ -270,7 +256,7 @@ def test_the_project_and_the_user_have_lists_of_their_own(assay: Assay, tmp_path
     assert "models.json is not JSON" in told.err
 
 
-def test_import_links_a_file(assay: Assay, tmp_path: Path) -> None:
+def test_import_links_a_file(assay: Command, tmp_path: Path) -> None:
     file = tmp_path / "mine" / "Mine-Q8_0.gguf"
     file.parent.mkdir()
     shutil.copy(bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf", file)
@@ -283,14 +269,14 @@ def test_import_links_a_file(assay: Assay, tmp_path: Path) -> None:
     assert file.is_file(), "a link's target stays"
 
 
-def test_import_refuses_pickles_and_says_how_to_convert(assay: Assay, tmp_path: Path) -> None:
+def test_import_refuses_pickles_and_says_how_to_convert(assay: Command, tmp_path: Path) -> None:
     (tmp_path / "weights.pt").write_bytes(b"\x80\x02}q\x00.")
     told = assay("model", "import", str(tmp_path / "weights.pt"))
     assert told.code == 2
     assert "save_pretrained" in told.err
 
 
-def test_import_without_a_path_tells_what_there_is(assay: Assay) -> None:
+def test_import_without_a_path_tells_what_there_is(assay: Command) -> None:
     told = assay("model", "import")
     assert told.code == 0
     assert "no other program's models were found" in told.out
@@ -307,7 +293,7 @@ def test_import_without_a_path_tells_what_there_is(assay: Assay) -> None:
         ("show", "model info"),
     ],
 )
-def test_other_runners_words_print_ours(assay: Assay, theirs: str, ours: str) -> None:
+def test_other_runners_words_print_ours(assay: Command, theirs: str, ours: str) -> None:
     told = assay(*theirs.split(), "x")
     assert told.code == 2
     assert f"assay {ours}" in told.err

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from assay.compile import Plan, Product, build, plan, read_checkpoint
+from assay.compile.build import COMMAND
 from assay.errors import BadInput, CompileError
 from assay.types import Silent
 from tests.compile.models import BUNDLED, MISSING, SKIP
@@ -50,8 +51,8 @@ def planned(*precisions: str, folder: Path = BUNDLED) -> Plan:
     return plan(read_checkpoint(folder, name="notes"), "gguf", precisions, free_disk=None, free_memory=None)
 
 
-def made(asked: Plan, home: Path, **others: tuple[str, ...]) -> list[Product]:
-    return list(build(asked, home / "products", reporter=Silent(), work=home / "work", **others))
+def made(asked: Plan, home: Path, command: tuple[str, ...] = COMMAND) -> list[Product]:
+    return list(build(asked, home / "products", reporter=Silent(), work=home / "work", command=command))
 
 
 def left(home: Path) -> list[str]:

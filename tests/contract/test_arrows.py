@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "assay"
-LEAVES = {"types", "errors", "amounts", "disk", "formats"}
+LEAVES = {"types", "errors", "amounts", "disk", "child", "formats"}
 STAGES = {
     "machine",
     "hub",
@@ -29,6 +29,7 @@ ALLOWED = {
     "errors": set(),
     "amounts": set(),
     "disk": set(),
+    "child": set(),
     "formats": {"types", "errors"},
     "settings": {"errors", "disk"},
     **dict.fromkeys(STAGES, LEAVES),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from assay.errors import HubBusy
 from assay.store import Store
 from assay.types import Digests, File, RemoteFile, Stored, Variant
+from tests.hub.running import Server, running
 
 FILES = {"m-00001-of-00002.gguf": b"first part", "m-00002-of-00002.gguf": b"second part", "config.json": b"{}"}
 
@@ -143,3 +144,22 @@ def leftovers(store: Store) -> list[str]:
     folders = (store.layout.partial, store.layout.locks, store.layout.in_use)
     names = [p.name for folder in folders if folder.exists() for p in folder.iterdir()]
     return names + [p.name for p in store.layout.files.glob(".*")]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the hub server of a module serves."""
+    return tmp_path_factory.mktemp("hub")
+
+
+@pytest.fixture(scope="module")
+def served(root: Path) -> Iterator[Server]:
+    with running(root) as server:
+        yield server
+
+
+@pytest.fixture
+def server(served: Server) -> Server:
+    """The hub server without faults, its log empty."""
+    served.clear()
+    return served

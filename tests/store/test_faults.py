@@ -8,7 +8,6 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +25,7 @@ from assay.errors import (
 from assay.hub import Hub
 from assay.store import Store, fetch
 from assay.types import Variant
-from tests.hub.running import Server, running
+from tests.hub.running import Server
 from tests.store.conftest import Told, content_of
 from tests.store.faulty import NAMES, offered, repository
 
@@ -61,23 +60,6 @@ FAULTS = {
     "changed since it was listed": Fault("change", {}, DownloadFailed),
     "changed and longer": Fault("change", {"grow": 50}, DownloadFailed),
 }
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("hub")
-
-
-@pytest.fixture(scope="module")
-def served(root: Path) -> Iterator[Server]:
-    with running(root) as server:
-        yield server
-
-
-@pytest.fixture
-def server(served: Server) -> Server:
-    served.clear()
-    return served
 
 
 @pytest.fixture

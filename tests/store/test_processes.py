@@ -17,7 +17,7 @@ import pytest
 
 from assay.hub import Hub
 from assay.store import Store, fetch
-from tests.hub.running import Server, running
+from tests.hub.running import Server
 from tests.store.conftest import Told, content_of
 from tests.store.faulty import NAMES, offered, repository
 
@@ -38,23 +38,6 @@ url, folder, *repos = sys.argv[1:]
 hub = Hub(url)
 fetch(Store(Path(folder)), [offered(hub, repo, dict.fromkeys(NAMES)) for repo in repos], hub.fetch, transfers=Loud())
 """
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("hub")
-
-
-@pytest.fixture(scope="module")
-def served(root: Path) -> Iterator[Server]:
-    with running(root) as server:
-        yield server
-
-
-@pytest.fixture
-def server(served: Server) -> Server:
-    served.clear()
-    return served
 
 
 @contextmanager

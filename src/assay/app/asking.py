@@ -14,7 +14,7 @@ from msgspec import structs
 from assay import measure
 from assay.app.answer import Answer, answer
 from assay.app.candidates import on_engines
-from assay.app.getting import best_of, choose, fetch
+from assay.app.getting import best_of, brought, choose
 from assay.app.here import Here, open_here
 from assay.app.lifecycle import Lifecycle
 from assay.app.sizing import Sizing
@@ -78,6 +78,4 @@ def _one(name: str, here: Here, sizing: Sizing, transfers: Transfers) -> tuple[V
     best = best_of(chosen, sizing)
     reasons = next(one.reasons for one in chosen.ranked.rankings if one.variant is best)
     sizing.close()
-    if best.here:
-        return best, reasons
-    return here.store.placed(fetch([best], here, transfers=transfers)[0]), reasons
+    return brought(best, here, transfers), reasons

@@ -12,7 +12,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from assay import amounts, catalog, disk, store
+from assay import catalog, disk, store
+from assay.app import given
 from assay.app.here import open_here
 from assay.errors import BadInput, UnknownModel
 from assay.settings import keep
@@ -43,17 +44,12 @@ class Contents(Struct, frozen=True, kw_only=True):
 def cached(*, home: str | Path | None = None) -> Contents:
     """Everything in the store, by id."""
     models = open_here({"home": home}).store
-    kept = tuple(
-        Kept(
-            stored=stored,
-            path=str(models.placed(stored).path),
-            own=models.disk(stored)[0],
-            linked=models.disk(stored)[1],
-            in_use=bool(models.holders(stored.variant.id)),
-        )
-        for stored in models.list()
-    )
-    return Contents(folder=str(models.folder), models=kept, problems=tuple(models.problems()))
+    kept = []
+    for stored in models.list():
+        own, linked = models.disk(stored)
+        in_use = bool(models.holders(stored.variant.id))
+        kept.append(Kept(stored=stored, path=str(models.placed(stored).path), own=own, linked=linked, in_use=in_use))
+    return Contents(folder=str(models.folder), models=tuple(kept), problems=tuple(models.problems()))
 
 
 def cache_location(*, home: str | Path | None = None) -> Path:
@@ -115,7 +111,9 @@ def prune_plan(
     """
     models = open_here({"home": home}).store
     now = datetime.now(UTC)
-    return store.plan(store.look(models, now), now, older_than=_age(older_than), unused=unused, over=_size(over))
+    return store.plan(
+        store.look(models, now), now, older_than=given.age(older_than), unused=unused, over=given.size("--over", over)
+    )
 
 
 def prune(plan: store.Plan, *, home: str | Path | None = None) -> int:
@@ -143,19 +141,3 @@ def stored_ids(models: store.Store, names: Sequence[str]) -> list[str]:
             )
         found += named
     return list(dict.fromkeys(found))
-
-
-def _age(text: str | None) -> float | None:
-    if text is None:
-        return None
-    now = datetime.now(UTC)
-    return (now - catalog.start_of_look(text, None, now)).total_seconds()
-
-
-def _size(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return amounts.parse_amount(text, "GB")
-    except ValueError as error:
-        raise BadInput(f"--over cannot be {text!r}", why=str(error), remedy="write it like 40GB") from error

@@ -14,8 +14,8 @@ from typing import Literal
 
 from msgspec import Struct, structs
 
-from assay import catalog, compile, judge, machine, measure, store  # noqa: A004 - the room's own name
-from assay.app.getting import asked, fetch
+from assay import catalog, compile, disk, judge, machine, measure, store  # noqa: A004 - the room's own name
+from assay.app.getting import asked, brought
 from assay.app.here import Here, open_here
 from assay.app.sizing import engines_here
 from assay.compile.gate import Gate, default_gate
@@ -98,13 +98,13 @@ def compile_model(
     plan = compile.plan(checkpoint, to, wanted, free_disk=None, free_memory=None)
     _refuse_taken(plan, here)
     _refuse_without_room([planned for planned in plan.products if here.store.find(planned.id) is None], here)
-    reporter.stage(f"Hashing {original.id}")
-    digest = compile.checkpoint_digest(checkpoint, reporter.progress)
 
     def waits(pid: int | None) -> None:
         reporter.note(f"waiting for process {pid or 'unknown'}, which is compiling")
 
     with here.store.lock(WORK, waits):
+        reporter.stage(f"Hashing {original.id}")
+        digest = compile.checkpoint_digest(checkpoint, reporter.progress)
         plan, made = _without_those_here(plan, digest, here)
         _refuse_without_room(plan.products, here)
         if plan.products:
@@ -179,7 +179,9 @@ class _Unproven(Exception):
 
 def _made_and_proven(plan: compile.Plan, ask: _Ask) -> list[Compiled]:
     made = []
-    for product in compile.build(plan, ask.work / "made", reporter=ask.reporter, work=ask.work / "unfinished"):
+    unfinished = ask.work / "unfinished"
+    products = compile.build(plan, ask.work / "made", reporter=ask.reporter, work=unfinished, digest=ask.digest)
+    for product in products:
         proof, stored, aside, refused = None, None, None, None
         try:
             proof = ask.prove(product.variant)
@@ -282,7 +284,7 @@ def _checkpoint(source: str, here: Here, transfers: Transfers) -> Variant:
         if found.wanted and not found.variants:
             offered = [v for v in asked(found, here)[0].variants if v.format == "safetensors"]
             if offered:
-                return here.store.placed(fetch(offered[:1], here, transfers=transfers)[0])
+                return brought(offered[0], here, transfers)
     raise UnknownModel(
         f"{source} has no checkpoint in safetensors",
         why="that is what other formats are made of",
@@ -357,9 +359,7 @@ def _size(path: Path) -> int:
 
 
 def _free(folder: Path) -> int | None:
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
     try:
-        return shutil.disk_usage(folder).free
+        return disk.free(folder)
     except OSError:
         return None

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from assay import amounts, catalog, disk, machine
+from assay.app import given
 from assay.app.benchmark import bench
 from assay.app.getting import best_of
 from assay.app.getting import choose as chosen_of
@@ -55,7 +56,7 @@ def discover(
     now = datetime.now(UTC)
     mark = catalog.read_watermark(here.settings.home / SEEN)
     start = catalog.start_of_look(since, mark, now)
-    wishes = catalog.Wishes(task, _bytes(max_size), tuple(licences))
+    wishes = catalog.Wishes(task, given.size("--max-size", max_size), tuple(licences))
     reporter.stage("Asking the hub what is new")
     newest, trending = _listings(here, task, start)
     sizing = Sizing(here, slots=slots)
@@ -82,7 +83,7 @@ def discover(
     try:
         catalog.move_watermark(here.settings.home / SEEN, now, shown)
     except BadInput as error:
-        reporter.note(f"{error.message}: {error.why}")
+        reporter.note(error.sentence)
     return found
 
 
@@ -102,7 +103,7 @@ def bench_finds(
     """
     if first < 1:
         raise BadInput(f"{first} models cannot be measured", remedy="give 1 or more")
-    names = [f"{find.choice.source}:{_selector(find)}" for find in found.finds if find.choice is not None]
+    names = [find.reference for find in found.finds if find.reference is not None]
     if not names:
         raise NothingMeasured("nothing that was found fits and runs here", remedy="look further back: --since 30d")
     return bench(names[:first], name="discover", command=command, home=home, reporter=reporter, transfers=transfers)
@@ -149,45 +150,36 @@ def _known(here: Here, mark: catalog.Watermark | None) -> frozenset[str]:
 
 
 def _listings(here: Here, task: str, start: datetime) -> tuple[list[Repo], list[Repo]]:
-    pipelines = catalog.PIPELINES.get(task, (task,))
-    newest: list[Repo] = []
-    trending: list[Repo] = []
-    for pipeline in pipelines[:1]:
-        newest += here.hub.search(task=pipeline, since=start.isoformat(), limit=NEWEST)
-        trending += here.hub.search(task=pipeline, sort="trending", limit=TRENDING)
-    newest += here.hub.search(filters=("gguf",), since=start.isoformat(), limit=NEWEST)
+    pipeline, since = catalog.PIPELINES.get(task, (task,))[0], start.isoformat()
+    newest = list(here.hub.search(task=pipeline, since=since, limit=NEWEST))
+    trending = list(here.hub.search(task=pipeline, sort="trending", limit=TRENDING))
+    newest += here.hub.search(filters=("gguf",), since=since, limit=NEWEST)
     return newest, trending
 
 
 def _fitting(find: Find, here: Here, sizing: Sizing) -> catalog.Fitting:
     """Whether one of the find's packagings runs and fits here, by its files and its header."""
     problems: list[str] = []
-    for name in _names(find):
+    for packaging in find.runnable[:ASKED]:
+        name = f"hf:{packaging.id}"
         try:
             choice = chosen_of(here.catalog.find(name), here, sizing)
             best = best_of(choice, sizing)
         except AssayError as error:
-            problems.append(f"{name}: {error.message}" + (f" ({error.why})" if error.why else ""))
+            problems.append(f"{name}: {error.clause}")
             continue
         ranking = next(one for one in choice.ranked.rankings if one.variant is best)
         return catalog.Fitting({"yes": True, "no": False}.get(ranking.fits or ""), "; ".join(ranking.reasons), best)
     return catalog.Fitting(False, "; ".join(problems) or "nobody has packaged it for an engine that is here")
 
 
-def _names(find: Find) -> Iterator[str]:
-    for packaging in find.runnable[:ASKED]:
-        yield f"hf:{packaging.id}"
-
-
-def _selector(find: Find) -> str:
-    if find.choice is None:
-        return ""
-    return find.choice.id.partition(":")[2]
-
-
 def _entry(find: Find) -> dict[str, Any]:
-    source = f"{find.choice.source}:{_selector(find)}" if find.choice else f"hf:{find.id}"
-    said = {"source": source, "licence": find.licence, "task": find.task, "notes": "; ".join(find.why)}
+    said = {
+        "source": find.reference or f"hf:{find.id}",
+        "licence": find.licence,
+        "task": find.task,
+        "notes": "; ".join(find.why),
+    }
     return {key: value for key, value in said.items() if value}
 
 
@@ -205,12 +197,3 @@ def _write(path: Path, content: Any) -> None:
         disk.write_whole(path, text.encode())
     except OSError as error:
         raise BadRegistry(f"{path} cannot be written", why=str(error), remedy="give another path") from error
-
-
-def _bytes(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return amounts.parse_amount(text, "GB")
-    except ValueError as error:
-        raise BadInput(f"--max-size cannot be {text!r}", why=str(error), remedy="write it like 4GB") from error

@@ -5,7 +5,6 @@ In: a name. Out: variants with a path. Nothing is asked of the hub while somethi
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 from msgspec import Struct, structs
@@ -35,9 +34,7 @@ class Choice(Struct, frozen=True, kw_only=True):
         return self.ranked.best
 
 
-def get(
-    name: str, here: Here, sizing: Sizing, *, transfers: Transfers, cancelled: threading.Event | None = None
-) -> tuple[Variant, ...]:
+def get(name: str, here: Here, sizing: Sizing, *, transfers: Transfers) -> tuple[Variant, ...]:
     """Variants of ``name`` that are on this machine; where there is none, the best one is fetched.
 
     Raises:
@@ -47,8 +44,12 @@ def get(
     runnable = tuple(variant for variant in found.variants if variant.format != "safetensors")
     if runnable:
         return runnable
-    stored = fetch([best_of(choose(found, here, sizing), sizing)], here, transfers=transfers, cancelled=cancelled)
-    return tuple(here.store.placed(one) for one in stored)
+    return (brought(best_of(choose(found, here, sizing), sizing), here, transfers),)
+
+
+def brought(variant: Variant, here: Here, transfers: Transfers) -> Variant:
+    """The variant on this machine: as it is where it is here, else fetched. Raises as ``fetch`` does."""
+    return variant if variant.here else here.store.placed(fetch([variant], here, transfers=transfers)[0])
 
 
 def choose(found: catalog.Found, here: Here, sizing: Sizing, *, ask: bool = True) -> Choice:
@@ -67,7 +68,6 @@ def choose(found: catalog.Found, here: Here, sizing: Sizing, *, ask: bool = True
         budget=sizing.budget,
         estimates=estimates,
         engines=sizing.engines,
-        devices=("cpu",),
     )
     return Choice(
         found=found,
@@ -106,7 +106,7 @@ def asked(found: catalog.Found, here: Here) -> tuple[catalog.Offers, list[str]]:
             break
         except (HubError, UnknownModel) as error:
             failures.append(error)
-    unasked = [f"{error.message}" + (f": {error.why}" if error.why else "") for error in failures]
+    unasked = [error.sentence for error in failures]
     if not answers:
         if failures and not found.variants:
             raise _all_failed(failures, unasked)
@@ -168,13 +168,7 @@ def none_runs(choice: Choice, sizing: Sizing) -> AssayError:
     )
 
 
-def fetch(
-    variants: Sequence[Variant],
-    here: Here,
-    *,
-    transfers: Transfers,
-    cancelled: threading.Event | None = None,
-) -> list[Stored]:
+def fetch(variants: Sequence[Variant], here: Here, *, transfers: Transfers) -> list[Stored]:
     """Bring offered variants into the store; what is there already is left as it is.
 
     Raises:
@@ -187,5 +181,4 @@ def fetch(
         transfers=transfers,
         parallel=here.settings.parallel,
         find_elsewhere=here.elsewhere,
-        cancelled=cancelled,
     )

@@ -85,7 +85,7 @@ class Here:
             try:
                 found.append(catalogs.read_registry(path))
             except BadRegistry as error:
-                unread.append(f"{error.message}: {error.why}")
+                unread.append(error.sentence)
         return tuple(found), tuple(unread)
 
     @cached_property

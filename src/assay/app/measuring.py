@@ -130,7 +130,7 @@ def _finished(path: Path, here: Here, reporter: Reporter) -> Run:
         for observation in observations(run.data):
             here.observed.remember(observation)
     except StoreError as error:
-        reporter.note(f"{error.message}: {error.why}")
+        reporter.note(error.sentence)
     if run.data.record.status == "failed":
         reasons = [f"{candidate.label} {candidate.reason}" for candidate in run.data.record.candidates]
         raise NothingMeasured(

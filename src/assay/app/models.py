@@ -6,7 +6,6 @@ In: names and flags. Out: rows, an ``Info``, records of what is in the store.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -137,7 +136,6 @@ def download(
     token: str | None = None,
     home: str | Path | None = None,
     transfers: Transfers | None = None,
-    cancelled: threading.Event | None = None,
 ) -> list[Stored]:
     """Fetch the best variant of each name, or what its ``:quantisation`` means; what is in the store stays.
 
@@ -156,7 +154,7 @@ def download(
             kept += _here_already(name, found, here, transfers)
             continue
         wanted += _to_fetch(choose(found, here, sizing), sizing, transfers)
-    fetched = fetch(wanted, here, transfers=transfers, cancelled=cancelled)
+    fetched = fetch(wanted, here, transfers=transfers)
     for one in fetched:
         sizing.estimate(here.store.placed(one))
     sizing.close()
@@ -228,10 +226,8 @@ def _as_far_as_known(found: catalog.Found, here: Here, sizing: Sizing, *, ask: b
             budget=sizing.budget,
             estimates={},
             engines=sizing.engines,
-            devices=("cpu",),
         )
-        reason = f"{error.message}" + (f": {error.why}" if error.why else "")
-        return Choice(found=found, ranked=ranked, estimates={}, unasked=(reason,))
+        return Choice(found=found, ranked=ranked, estimates={}, unasked=(error.sentence,))
 
 
 def _told(ranking: catalog.Ranking, chosen: Choice, stored: Mapping[str, Stored], here: Here) -> Told:

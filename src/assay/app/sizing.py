@@ -174,7 +174,7 @@ class Sizing:
         except BadInput as error:
             if isinstance(error.__cause__, OSError):
                 return None
-            measured = Measured(None, 0, error.message + (f" ({error.why})" if error.why else ""))
+            measured = Measured(None, 0, error.clause)
         except AssayError as error:
             self._unread.setdefault(variant.source.removeprefix("hf:"), error.why or error.message)
             return None

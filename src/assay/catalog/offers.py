@@ -79,7 +79,7 @@ def matches(variant: Variant, selector: str) -> bool:
     """Whether ``selector`` means ``variant``: its id's end, quantisation, format, folder, or one of its files."""
     wanted = selector.lower().strip("/")
     wanted = {"fp16": "f16", "fp32": "f32"}.get(wanted, wanted)
-    own = {variant.quantisation or "", variant.format, variant.id.lower().removeprefix(f"{variant.alias.lower()}:")}
+    own = {variant.quantisation or "", variant.format, variant.selector.lower()}
     if variant.device:
         own |= {variant.device, f"{variant.format}-{variant.device}", f"{variant.format}-{variant.quantisation}"}
     folder = (variant.folder or "").lower()

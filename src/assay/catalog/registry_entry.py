@@ -106,7 +106,7 @@ def _with_variants(entry: Entry, read: EntryFile, where: Place, bundled: Bundled
     try:
         found = _found(read, entry.alias, where, bundled)
     except BadInput as error:
-        return structs.replace(entry, problem=error.message + (f" ({error.why})" if error.why else ""))
+        return structs.replace(entry, problem=error.clause)
     wanted = entry.quantisation
     matching = [v for v in found if wanted is None or v.quantisation is None or v.quantisation == wanted]
     if not matching:

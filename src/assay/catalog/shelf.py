@@ -112,7 +112,7 @@ def _source(entry: Entry) -> tuple[HubName | None, str | None]:
     try:
         return parse_hub_name(f"{PREFIX}{entry.source}" if is_repo_id(entry.source) else entry.source), None
     except UnknownModel as error:
-        return None, f"{error.message} ({error.why})"
+        return None, error.clause
 
 
 def _forms(selector: str) -> tuple[Format, ...]:

@@ -45,7 +45,7 @@ def offered(answers: Iterable[tuple[Wanted, Repo]]) -> Offers:
         left += found.left_out
         asked.append(repo.id)
         in_form = [v for v in found.variants if not wanted.forms or v.format in wanted.forms]
-        there += [variant.id.partition(":")[2] for variant in in_form]
+        there += [variant.selector for variant in in_form]
         for variant in chosen(in_form, wanted.name.selector):
             told = _as_told(variant, wanted)
             variants.setdefault(told.id, told)

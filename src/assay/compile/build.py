@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from typing import Any
 from msgspec import DecodeError, Struct
 from msgspec.json import decode, encode
 
+from assay.child import run_child
 from assay.compile.checkpoint import Checkpoint, checkpoint_digest
 from assay.compile.job import Job
 from assay.compile.plan import Plan, Planned
@@ -43,9 +42,17 @@ class Product(Struct, frozen=True, kw_only=True):
 
 
 def build(
-    plan: Plan, folder: Path, *, reporter: Reporter, work: Path, command: tuple[str, ...] = COMMAND
+    plan: Plan,
+    folder: Path,
+    *,
+    reporter: Reporter,
+    work: Path,
+    digest: str | None = None,
+    command: tuple[str, ...] = COMMAND,
 ) -> Iterator[Product]:
     """Make each product in a folder of its own below ``folder``; ``work`` is for what is not finished.
+
+    ``digest`` is that of the checkpoint as it is now; who has none leaves the hashing to this function.
 
     A product that an earlier call finished, of the same files with the same tools, is told and not made again. When
     a product fails, or on Ctrl-C, its process is ended and what it wrote is removed; earlier products stay. It blocks
@@ -55,8 +62,9 @@ def build(
         BadInput: ``work`` and ``folder`` are not on one file system. CompileError: a product could not be made.
     """
     refuse_two_disks(work, folder)
-    reporter.stage(f"Reading {plan.checkpoint.name}")
-    digest = checkpoint_digest(plan.checkpoint, lambda done, total: reporter.progress(done, total, "hashing"))
+    if digest is None:
+        reporter.stage(f"Reading {plan.checkpoint.name}")
+        digest = checkpoint_digest(plan.checkpoint, lambda done, total: reporter.progress(done, total, "hashing"))
     for note in plan.notes:
         reporter.note(note)
     for planned in plan.products:
@@ -121,60 +129,26 @@ def _make(
 
 
 def _run(job: Job, name: str, log: Path, reporter: Reporter, command: tuple[str, ...]) -> dict[str, Any]:
-    """Run the worker; its last event. ``log`` keeps what it prints, and goes where it ends well."""
-    # A session of its own keeps Ctrl-C in the terminal away from it: this process decides when it ends.
-    apart: dict[str, Any] = {} if sys.platform == "win32" else {"start_new_session": True}
-    with log.open("wb") as told:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told, **apart)
-        try:
-            last = _follow(process, job, reporter)
-        finally:
-            _end(process)
-    if process.returncode == 0 and last.get("finished"):
-        log.unlink()
-        return last
-    if last.get("failed"):
-        why, remedy = last.get("why"), last.get("remedy")
-        raise CompileError(f"{name} could not be made: {last['failed']}", why=why, remedy=remedy or f"see {log}")
-    killed = process.returncode in {-signal.SIGKILL, 137} if sys.platform != "win32" else False
-    why = "the system killed its process; memory may have run out" if killed else _tail(log)
-    raise CompileError(
-        f"{name} could not be made: its process ended with {process.returncode}", why=why, remedy=f"see {log}"
-    )
-
-
-def _follow(process: subprocess.Popen[bytes], job: Job, reporter: Reporter) -> dict[str, Any]:
+    """Run the worker; its last event. What it printed is kept in ``log`` where it did not end well."""
     last: dict[str, Any] = {}
-    if process.stdin:
-        with contextlib.suppress(OSError):  # it ended at once, which its exit code tells
-            process.stdin.write(encode(job) + b"\n")
-            process.stdin.flush()
-    for line in process.stdout or ():
+
+    def hear(line: bytes) -> None:
+        nonlocal last
         with contextlib.suppress(DecodeError):
             last = decode(line, type=dict[str, Any])
             if "done" in last:
                 reporter.progress(last["done"], last["total"], last["text"])
-    process.wait()
-    return last
 
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process and what it may have started, and reap it."""
-    if process.poll() is None:
-        if sys.platform != "win32":
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe:
-            with contextlib.suppress(OSError):
-                pipe.close()
-
-
-def _tail(log: Path) -> str | None:
-    lines = log.read_text("utf-8", errors="replace").splitlines()[-LOG_LINES:]
-    return "\n".join(lines) or None
+    ended = run_child(command, encode(job), hear)
+    if ended.code == 0 and last.get("finished"):
+        return last
+    log.write_text(ended.log, encoding="utf-8")
+    if last.get("failed"):
+        why, remedy = last.get("why"), last.get("remedy")
+        raise CompileError(f"{name} could not be made: {last['failed']}", why=why, remedy=remedy or f"see {log}")
+    killed = ended.code in {-signal.SIGKILL, 137} if sys.platform != "win32" else False
+    why = "the system killed its process; memory may have run out" if killed else ended.tail(LOG_LINES) or None
+    raise CompileError(f"{name} could not be made: its process ended with {ended.code}", why=why, remedy=f"see {log}")
 
 
 def _product(plan: Plan, planned: Planned, stamp: Stamp, place: Path, *, reused: bool) -> Product:

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from msgspec import Struct
 
 from assay.compile.family import family_of
+from assay.disk import sha256_of
 from assay.errors import BadInput
 from assay.formats.json_object import count_of, read_json_object
 from assay.formats.safetensors_folder import CONFIG, INDEX, weight_files
@@ -117,14 +118,14 @@ def checkpoint_digest(checkpoint: Checkpoint, tell: Callable[[int, int], None] =
     """SHA-256 over the files' names and contents; ``tell`` hears bytes done and bytes in all."""
     total = sum(file.size or 0 for file in checkpoint.files)
     done, whole = 0, hashlib.sha256()
+
+    def read(count: int) -> None:
+        nonlocal done
+        done += count
+        tell(done, total)
+
     for file in checkpoint.files:
-        digest = hashlib.sha256()
-        with (checkpoint.folder / file.path).open("rb") as stream:
-            while block := stream.read(1 << 22):
-                digest.update(block)
-                done += len(block)
-                tell(done, total)
-        whole.update(f"{file.path}\0{digest.hexdigest()}\n".encode())
+        whole.update(f"{file.path}\0{sha256_of(checkpoint.folder / file.path, read)}\n".encode())
     return whole.hexdigest()
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, convert
-from msgspec.json import encode
+from msgspec.json import decode, encode
 
 from assay.amounts import format_amount
+from assay.child import run_child
 from assay.compile.checkpoint import read_checkpoint
-from assay.compile.child import run_child
 from assay.compile.extra import PROOF, require
 from assay.compile.passages import default_text
 from assay.errors import BadInput, CompileError, NoRoom
@@ -20,6 +21,7 @@ from assay.types import Probed, ProbeRequest, Prompt, Reporter, Silent
 
 NEW_TOKENS = 32
 """Tokens of each continuation that greedy tokens are compared over."""
+COMMAND = (sys.executable, "-P", "-m", "assay.compile.reference_process")
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -99,14 +101,12 @@ def ask_original(
         out=os.fspath(work.absolute()),
     )
     heard = _Heard(reporter or Silent())
-    run_child(
-        "assay.compile.reference_process",
-        encode(job),
-        heard.event,
-        what=f"running the original {folder}",
-        timeout_s=timeout_s,
-        environment=ENVIRONMENT,
-    )
+    ended = run_child(COMMAND, encode(job), heard.line, timeout_s=timeout_s, environment=ENVIRONMENT)
+    if ended.late:
+        raise CompileError(f"running the original {folder} was not done after {timeout_s:g} s, and was ended")
+    if ended.code != 0:
+        why = f"last lines of its log:\n{ended.tail()}"
+        raise CompileError(f"running the original {folder} failed ({ended.how})", why=why)
     if heard.given is None:
         raise CompileError(f"running the original {folder} gave nothing")
     return Original(
@@ -125,7 +125,8 @@ class _Heard:
         self._reporter = reporter
         self.given: Mapping[str, Any] | None = None
 
-    def event(self, event: Mapping[str, Any]) -> None:
+    def line(self, line: bytes) -> None:
+        event = decode(line)
         if event["event"] == "progress":
             self._reporter.progress(event["done"], event["total"], event["text"])
         elif event["event"] == "failed":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +13,7 @@ from msgspec import DecodeError, Struct, ValidationError
 from msgspec.json import decode, encode
 
 from assay.compile.family import Target
+from assay.disk import sha256_of
 from assay.errors import BadInput
 from assay.types import File
 
@@ -82,16 +82,18 @@ def hashed(folder: Path, tell: Callable[[int, int], None]) -> tuple[File, ...]:
     """Every file below ``folder`` with size and SHA-256; ``tell`` hears bytes done and in all."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     total, done, files = sum(path.stat().st_size for path in paths), 0, []
+
+    def read(count: int) -> None:
+        nonlocal done
+        done += count
+        tell(done, total)
+
     for path in paths:
-        digest = hashlib.sha256()
+        digest = sha256_of(path, read)
         with path.open("rb") as stream:
-            while block := stream.read(1 << 22):
-                digest.update(block)
-                done += len(block)
-                tell(done, total)
             os.fsync(stream.fileno())
         name = path.relative_to(folder).as_posix()
-        files.append(File(path=name, size=path.stat().st_size, sha256=digest.hexdigest()))
+        files.append(File(path=name, size=path.stat().st_size, sha256=digest))
     return tuple(files)
 
 

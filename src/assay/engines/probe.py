@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
-import threading
 from pathlib import Path
-from typing import IO, Any
 
 from msgspec import Struct
 from msgspec.json import Decoder, encode
 
+from assay.child import Ended, run_child
 from assay.engines import load
 from assay.engines.worker.model import Spec
 from assay.engines.worker_engine import WorkerEngine
@@ -25,7 +22,6 @@ SLOTS = 4
 MARGIN = 64
 """Tokens of context for a chat template that says more than the original's."""
 TIMEOUT_S = 3600.0
-LOG_LINES = 8
 
 
 class _Event(Struct, frozen=True):
@@ -37,6 +33,9 @@ class _Event(Struct, frozen=True):
     message: str = ""
     why: str | None = None
     remedy: str | None = None
+
+
+_decode = Decoder(_Event).decode
 
 
 def probe(
@@ -88,71 +87,32 @@ class _Child:
         self._reporter = reporter
         self._probed: Probed | None = None
         self._failed: _Event | None = None
-        self._late = False
 
     def run(self, job: bytes, timeout_s: float) -> Probed:
-        """Give it the job, read its events until its end; nothing is left of it, whatever happens."""
-        # A session of its own keeps Ctrl-C in the terminal away from it: this process ends it then.
-        apart: dict[str, Any] = (
-            {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-            if sys.platform == "win32"
-            else {"start_new_session": True}
-        )
-        pipe = subprocess.PIPE
-        with tempfile.TemporaryFile() as log:
-            process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=log, **apart)
-            timer = threading.Timer(timeout_s, self._end, [process])
-            timer.start()
-            try:
-                self._talk(process, job)
-                code = process.wait()
-            finally:
-                timer.cancel()
-                process.kill()
-                process.wait()
-                for stream in (process.stdin, process.stdout):
-                    if stream:
-                        stream.close()
-            if self._probed is None:
-                raise self._error(code, timeout_s, _tail(log))
-            return self._probed
+        """Give it the job and read its events until its end."""
+        ended = run_child(COMMAND, job, self._hear, timeout_s=timeout_s)
+        if self._probed is None:
+            raise self._error(ended, timeout_s)
+        return self._probed
 
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        self._late = True
-        process.kill()
+    def _hear(self, line: bytes) -> None:
+        event = _decode(line)
+        if event.event == "progress":
+            self._reporter.progress(event.done, event.total, event.text)
+        elif event.event == "done":
+            self._probed = event.probed
+        else:
+            self._failed = event
 
-    def _talk(self, process: subprocess.Popen[bytes], job: bytes) -> None:
-        if process.stdin is None or process.stdout is None:
-            return
-        try:
-            process.stdin.write(job + b"\n")
-            process.stdin.flush()
-        except OSError:
-            return  # it died at once; the exit is reported as such
-        decode = Decoder(_Event).decode
-        for line in process.stdout:
-            event = decode(line)
-            if event.event == "progress":
-                self._reporter.progress(event.done, event.total, event.text)
-            elif event.event == "done":
-                self._probed = event.probed
-            else:
-                self._failed = event
-
-    def _error(self, code: int, timeout_s: float, tail: str) -> EngineError:
-        if self._late:
+    def _error(self, ended: Ended, timeout_s: float) -> EngineError:
+        if ended.late:
             return EngineError(f"{self._name} was still being asked after {timeout_s:g} s, and was ended")
         if self._failed:
             failed = self._failed
             return EngineError(
                 f"{self._name} could not be asked: {failed.message}", why=failed.why, remedy=failed.remedy
             )
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return EngineError(
-            f"the engine died while {self._name} was asked ({how})", why=f"last lines of its log:\n{tail}"
+            f"the engine died while {self._name} was asked ({ended.how})",
+            why=f"last lines of its log:\n{ended.tail()}",
         )
-
-
-def _tail(log: IO[bytes]) -> str:
-    log.seek(0)
-    return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-LOG_LINES:])

@@ -18,6 +18,7 @@ import psutil
 from msgspec import DecodeError
 from msgspec.json import decode, encode
 
+from assay.child import spawn
 from assay.engines.worker.model import Spec
 from assay.errors import EngineStartFailed
 
@@ -118,19 +119,8 @@ class WorkerProcess:
         self._on_settled()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        # A session of its own keeps Ctrl-C in the terminal away from it: the parent decides when it ends.
-        apart: dict[str, Any] = (
-            {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-            if sys.platform == "win32"
-            else {"start_new_session": True}
-        )
-        pipe = subprocess.PIPE
-        self._process = process = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe, **apart)
+        self._process = process = spawn(self._command, encode(self.spec), stderr=subprocess.PIPE)
         self._spawned.set()
-        if process.stdin:
-            with contextlib.suppress(OSError):  # it died at once; the exit is reported as such
-                process.stdin.write(encode(self.spec) + b"\n")
-                process.stdin.flush()
         return process
 
     def _event(self, line: bytes, started: int) -> None:

@@ -79,9 +79,8 @@ def _command(find: Find) -> str | None:
     """The command that fetches what would run here; None where its name could do more than name it."""
     if find.choice is not None:
         repo = find.choice.source.removeprefix("hf:")
-        selector = find.choice.id.removeprefix(f"{find.choice.alias}:")
-        if SAFE.fullmatch(repo) and SELECTOR.fullmatch(selector):
-            return f"assay model download hf:{repo}:{selector}"
+        if SAFE.fullmatch(repo) and SELECTOR.fullmatch(find.choice.selector):
+            return f"assay model download {find.reference}"
     repo = find.runnable[0].id if find.runnable else ""
     return f"assay model download hf:{repo}" if SAFE.fullmatch(repo) else None
 

@@ -30,9 +30,8 @@ def lines(found: Discovery, *, verbose: bool, width: int | None = None) -> list[
 
 def _row(find: Find) -> tuple[str, ...]:
     fits = {True: "yes", False: "no", None: UNKNOWN}[find.fits]
-    name = f"{find.choice.source}:{find.choice.id.partition(':')[2]}" if find.choice else UNKNOWN
     licence = f"{find.licence or UNKNOWN} ({find.licence_class})"
-    return (find.id, parameters(find.parameters), size(find.size), licence, fits, name)
+    return (find.id, parameters(find.parameters), size(find.size), licence, fits, find.reference or UNKNOWN)
 
 
 def _why(find: Find) -> list[str]:

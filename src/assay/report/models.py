@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from assay.report import proofs
@@ -16,7 +16,7 @@ SHOWN = 6
 """Variants of which nothing runs that are told of without being asked for."""
 
 
-def table(rows: Iterable[Any], *, width: int | None = None) -> list[str]:
+def table(rows: Sequence[Any], *, width: int | None = None) -> list[str]:
     """``catalog.Row``s with the columns that people know from Foundry Local, and ``Fits``.
 
     The alias stands in the first of its rows only; that row is what the alias runs.
@@ -26,7 +26,7 @@ def table(rows: Iterable[Any], *, width: int | None = None) -> list[str]:
         cells.append(
             (
                 "" if row.alias == before else row.alias,
-                (row.device or ANY_DEVICE).upper() if row.device else ANY_DEVICE,
+                row.device.upper() if row.device else ANY_DEVICE,
                 row.task or UNKNOWN,
                 size(row.size) + (" *" if row.cached else ""),
                 row.licence or row.licence_class,
@@ -61,9 +61,8 @@ def info(told: Any, *, verbose: bool) -> list[str]:
 
 def stored(one: Stored) -> str:
     """One line about what is in the store now."""
-    variant, note = one.variant, ""
-    if one.links:
-        note = f", {plural(len(one.links), 'file')} linked"
+    variant = one.variant
+    note = f", {plural(len(one.links), 'file')} linked" if one.links else ""
     return f"{variant.id}: {size(variant.disk)} in {plural(len(variant.files), 'file')}{note}, verified"
 
 

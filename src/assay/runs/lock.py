@@ -4,35 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from assay.disk import try_lock
 from assay.errors import RunError, RunInUse
 
 NAME: Final = ".lock"
 _TRIES: Final = 5
 _PAUSE_S: Final = 0.05
-_FAR: Final = 1 << 30
-"""Windows locks bytes, and others cannot read a locked one: this one is far behind the holder's number."""
-
-_try_lock: Callable[[int], None]
-"""Takes the lock for an open file descriptor at once, or raises `OSError`."""
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> None:
-        os.lseek(descriptor, _FAR, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class Lock:
@@ -53,7 +34,7 @@ class Lock:
     def _take(self, path: Path) -> None:
         for attempt in range(_TRIES):
             try:
-                _try_lock(self._descriptor)
+                try_lock(self._descriptor)
             except (BlockingIOError, PermissionError) as error:
                 if attempt == _TRIES - 1:
                     raise RunInUse(
@@ -87,7 +68,7 @@ def is_held(path: Path) -> bool:
     except OSError:
         return False
     try:
-        _try_lock(descriptor)
+        try_lock(descriptor)
     except OSError:
         return True
     finally:

@@ -190,8 +190,6 @@ def _raise(failed: Mapping[str, AssayError], asked: int) -> None:
     kind = next(c for c in type(errors[0]).mro() if all(isinstance(error, c) for error in errors))
     raise kind(
         f"{len(failed)} of {asked} models could not be fetched; the others are here",
-        why="\n".join(
-            f"{name}: {error.message}{f' ({error.why})' if error.why else ''}" for name, error in failed.items()
-        ),
+        why="\n".join(f"{name}: {error.clause}" for name, error in failed.items()),
         remedy=errors[0].remedy,
     ) from errors[0]

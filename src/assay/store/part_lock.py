@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from assay.disk import try_lock
 from assay.errors import StoreError
 
 _PAUSE_S: Final = 0.1
-_FAR: Final = 1 << 30
-"""Windows locks bytes, and others cannot read a locked one: this one is far behind the holder's number."""
 
 Waits = Callable[[int | None], None]
 """Told once that another process is waited for: its number, where that is known."""
-
-_try_lock: Callable[[int], None]
-"""Takes the lock for an open file descriptor at once, or raises `OSError`."""
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> None:
-        os.lseek(descriptor, _FAR, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class Stopped(Exception):
@@ -71,7 +53,7 @@ def _take(path: Path, waits: Waits | None, cancelled: threading.Event | None) ->
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            _try_lock(descriptor)
+            try_lock(descriptor)
             if _is_same(descriptor, path):
                 with contextlib.suppress(OSError):  # a full disk: it is locked all the same, and can be made room on
                     os.ftruncate(descriptor, 0)

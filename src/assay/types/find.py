@@ -62,6 +62,11 @@ class Find(Struct, frozen=True, kw_only=True):
         return tuple(packaging for packaging in self.packagings if packaging.formats)
 
     @property
+    def reference(self) -> str | None:
+        """The name by which what would be run is fetched: ``hf:owner/name:q8_0``."""
+        return f"{self.choice.source}:{self.choice.selector}" if self.choice is not None else None
+
+    @property
     def size(self) -> int | None:
         """Bytes of what would be fetched, else of the smallest variant known; None where no size is known."""
         if self.choice is not None:

@@ -56,6 +56,11 @@ class Variant(Struct, frozen=True, kw_only=True):
     notes: str | None = None
 
     @property
+    def selector(self) -> str:
+        """What its id says beside its alias: ``q8_0``, ``onnx-int4-cpu``; the id itself where that is nothing."""
+        return self.id.removeprefix(f"{self.alias}:")
+
+    @property
     def here(self) -> bool:
         """Whether it can be started on this machine without a download."""
         return self.path is not None or self.format in {"remote", "adapter"}

@@ -1,0 +1,21 @@
+"""What the estimate of memory says of the engines' bounds is what they are; the two rooms may not import each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from assay.catalog import memory
+from assay.engines import llamacpp, onnxruntime_genai_api, onnxruntime_genai_batch
+
+
+@pytest.mark.parametrize(
+    ("room", "names"),
+    [
+        (onnxruntime_genai_api, ("PART", "PART_BYTES")),
+        (onnxruntime_genai_batch, ("TOGETHER", "SCORES_BYTES")),
+        (llamacpp, ("BATCH", "DEFAULT_CONTEXT")),
+    ],
+    ids=["parts", "together", "llama.cpp"],
+)
+def test_bounds_are_told_as_they_are(room: object, names: tuple[str, ...]) -> None:
+    assert [getattr(memory, name) for name in names] == [getattr(room, name) for name in names]
