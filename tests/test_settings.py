@@ -19,6 +19,7 @@ from assay.settings import (
     api_key,
     default_home,
     flag,
+    forget,
     hub_token,
     keep,
     resolve,
@@ -49,6 +50,20 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "hub": ("https://a", "https://b", "https://c", "https://d"),
     "offline": (True, True, True, True),
     "stall_s": (11.0, 12.0, 13.0, 14.0),
+    "serve_host": ("::1", "0.0.0.0", "box", "127.0.0.2"),
+    "serve_port": (11, 12, 13, 14),
+    "serve_ttl_s": (11.0, 12.0, 13.0, 14.0),
+    "serve_keep_warm_s": (11.0, 12.0, 13.0, 14.0),
+    "serve_memory": ("11GB", "12GB", "13GB", "14GB"),
+    "serve_slots": (11, 12, 13, 14),
+    "serve_preload": ("a", "b", "c", "d"),
+    "serve_routes": ("x=a", "x=b", "x=c", "x=d"),
+    "serve_allow_hosts": ("a", "b", "c", "d"),
+    "serve_allow_origins": ("https://a", "https://b", "https://c", "https://d"),
+    "serve_tls_cert": ("/1.pem", "/2.pem", "/3.pem", "/4.pem"),
+    "serve_tls_key": ("/1.pem", "/2.pem", "/3.pem", "/4.pem"),
+    "serve_stall_s": (11.0, 12.0, 13.0, 14.0),
+    "serve_queue": (11, 12, 13, 14),
 }
 """For each field, a value by flag, by environment, by project and by user."""
 WRONG: dict[str, Any] = {
@@ -67,6 +82,15 @@ WRONG: dict[str, Any] = {
     "hub": "example.org",
     "offline": "perhaps",
     "stall_s": 0,
+    "serve_host": "a b",
+    "serve_port": 65536,
+    "serve_ttl_s": 0,
+    "serve_keep_warm_s": "always",
+    "serve_memory": "0 GB",
+    "serve_slots": 0,
+    "serve_routes": "a=",
+    "serve_stall_s": "inf",
+    "serve_queue": 0,
 }
 each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.field)
 
@@ -77,11 +101,16 @@ def _toml(setting: Setting, value: Any) -> str:
 
 
 def _as_field(setting: Setting, value: Any) -> Any:
-    if setting.field in {"prompts", "policy", "registry", "models_folder"}:
+    if setting.field in {"prompts", "policy", "registry", "models_folder", "serve_tls_cert", "serve_tls_key"}:
         return Path(value)
     if setting.field == "look_in":
         return (Path(value),)
-    return (value,) if setting.field in {"models", "concurrency"} else value
+    if setting.field == "serve_routes":
+        return (("x", (value[2:],)),)
+    if setting.field == "serve_memory":
+        return int(value[:2]) * 10**9
+    several = {"models", "concurrency", "serve_preload", "serve_allow_hosts", "serve_allow_origins"}
+    return (value,) if setting.field in several else value
 
 
 class Place:
@@ -286,3 +315,34 @@ def test_a_kept_token_is_for_its_own_hub_alone(tmp_path: Path, monkeypatch: pyte
     assert open_here({"home": tmp_path}).token == "hf_kept"
     monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example")
     assert open_here({"home": tmp_path}).token is None
+
+
+@pytest.mark.parametrize(
+    "toml",
+    ['routes = ["fast=a, b", "big=c"]', 'routes = "fast=a,b;big=c;"', '[serve.routes]\nfast = ["a", "b"]\nbig = "c"'],
+)
+def test_routes_are_written_in_several_ways(place: Place, toml: str) -> None:
+    place.user.write_text(f"[serve]\n{toml}\n", encoding="utf-8")
+    assert place.resolve().serve_routes == (("fast", ("a", "b")), ("big", ("c",)))
+
+
+@pytest.mark.parametrize("routes", ["fast", "=a", "fast=", "a=b;a=c", {"": ["a"]}, 7])
+def test_a_route_without_a_name_or_models_is_refused(place: Place, routes: Any) -> None:
+    with pytest.raises(BadConfig, match=r"serve\.routes"):
+        place.resolve({"serve_routes": routes})
+
+
+def test_an_idle_model_may_stay_for_ever(place: Place) -> None:
+    assert place.resolve({"serve_ttl_s": " Never "}).serve_ttl_s is None
+    assert place.resolve().serve_ttl_s == 1800
+
+
+def test_what_is_forgotten_is_gone_and_the_rest_is_as_it_was(place: Place) -> None:
+    home = place.user.parent
+    assert forget(home, ["serve.port"]) == []
+    assert not place.user.exists()
+    text = "# mine\n[bench]\nrounds = 4 # so many\n\n[serve]\nport = 5300\n"
+    place.user.write_text(text, encoding="utf-8")
+    assert forget(home, ["serve.port", "serve.ttl", "hub.stall"]) == ["serve.port"]
+    assert place.user.read_text(encoding="utf-8").strip() == text.partition("[serve]")[0].strip()
+    assert place.resolve().rounds == 4

@@ -31,15 +31,16 @@ def free(folder: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, *, mode: int = 0o666) -> None:
     """Replace a small file at once, after a power cut too; its folder is made where it is not there.
 
-    Readers see the old content or the new one. Raise ``OSError``; then nothing is left behind.
+    Readers see the old content or the new one. ``mode`` is who may read it from its first byte on, less the umask.
+    Raise ``OSError``; then nothing is left behind.
     """
     fresh = path.with_name(f".{uuid.uuid4().hex}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as file:
+        with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

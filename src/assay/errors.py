@@ -20,6 +20,10 @@ AssayError                    exit 2
 │   ├── NoRoom                too little disk or memory for what was asked
 │   └── VariantInUse          a process of this machine is using it
 ├── CompileError              exit 3; the conversion failed
+├── ServiceError              exit 2; the service here cannot do what was asked of it
+│   ├── ServiceRunning        one is running already
+│   ├── ServiceNotRunning     exit 1; none is
+│   └── PortTaken             another program listens there
 ├── NothingMeasured           exit 3; every candidate failed
 ├── SelfTestFailed            exit 1; the instrument is worse than it may be
 ├── MissingExtra              exit 2; an optional dependency is not installed
@@ -144,6 +148,24 @@ class CompileError(AssayError):
     """A conversion failed."""
 
     exit_code = 3
+
+
+class ServiceError(AssayError):
+    """The service on this machine cannot do what was asked of it."""
+
+
+class ServiceRunning(ServiceError):
+    """One is running already for this home."""
+
+
+class ServiceNotRunning(ServiceError):
+    """None is running for this home."""
+
+    exit_code = 1
+
+
+class PortTaken(ServiceError):
+    """Another program listens on the port."""
 
 
 class NothingMeasured(AssayError):

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.amounts import parse_amount
 from assay.disk import expanded, write_whole
 from assay.errors import BadConfig
 
@@ -50,6 +51,20 @@ class Settings:
     hub: str = DEFAULT_HUB
     offline: bool = False
     stall_s: float = 30.0
+    serve_host: str = "127.0.0.1"
+    serve_port: int = 5273
+    serve_ttl_s: float | None = 1800.0
+    serve_keep_warm_s: float | None = None
+    serve_memory: int | None = None
+    serve_slots: int | None = None
+    serve_preload: tuple[str, ...] = ()
+    serve_routes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    serve_allow_hosts: tuple[str, ...] = ()
+    serve_allow_origins: tuple[str, ...] = ()
+    serve_tls_cert: Path | None = None
+    serve_tls_key: Path | None = None
+    serve_stall_s: float = 120.0
+    serve_queue: int = 512
     sources: tuple[tuple[str, str], ...] = ()
     """Where each value that is not a default came from."""
 
@@ -120,6 +135,42 @@ def _levels(value: Any) -> tuple[int, ...]:
     return levels
 
 
+def _port(value: Any) -> int:
+    """a port from 1 to 65535, or 0 for any that is free"""
+    number = _count(0)(value)
+    if number > 65535:
+        raise ValueError
+    return number
+
+
+def _seconds_or_never(value: Any) -> float | None:
+    """a number of seconds above 0, or never"""
+    return None if str(value).strip().lower() == "never" else _seconds(value)
+
+
+def _memory(value: Any) -> int:
+    """an amount of memory above 0, such as 8GB"""
+    if isinstance(value, bool):
+        raise ValueError
+    amount = parse_amount(value, "GB")
+    if amount == 0:
+        raise ValueError
+    return amount
+
+
+def _routes(value: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """routes like fast=model-a,model-b, in a list or with ; between them"""
+    if isinstance(value, dict):
+        pairs = [(name, _words(models)) for name, models in value.items()]
+    else:
+        texts = value.split(";") if isinstance(value, str) else [str(part) for part in value]
+        halves = [text.partition("=") for text in texts if text.strip()]
+        pairs = [(name.strip(), _words(models)) for name, _, models in halves]
+    if not all(name and models for name, models in pairs) or len(dict(pairs)) != len(pairs):
+        raise ValueError
+    return tuple(pairs)
+
+
 def _paths(value: Any) -> tuple[Path, ...]:
     """a path or a list of paths"""
     return tuple(map(_path, [value] if isinstance(value, str | Path) else value))
@@ -143,6 +194,14 @@ def _text(value: Any) -> str:
     return str(value).encode().decode()
 
 
+def _name(value: Any) -> str:
+    """a name or an address without spaces"""
+    text = str(value).strip()
+    if not text or len(text.split()) > 1:
+        raise ValueError
+    return text
+
+
 @dataclass(frozen=True)
 class Setting:
     """One setting: its field, the table and key in the files, its environment variables, how a value is read."""
@@ -152,13 +211,28 @@ class Setting:
     env: tuple[str, ...]
     parse: Callable[[Any], Any]
 
+    def read(self, value: Any, source: str) -> Any:
+        """The field's value. Raise ``BadConfig`` with ``source``, where it stands, for what is none."""
+        try:
+            return self.parse(value)
+        except (TypeError, ValueError) as error:
+            shown = json.dumps(value, default=str)
+            raise BadConfig(
+                f"{self.key} cannot be {shown}", why=f"set by {source}", remedy=f"give {self.parse.__doc__}"
+            ) from error
 
-_SPELLED = {"timeout_s": "--timeout", "context_length": "--ctx", "registry": "--config"}
+
+_SPELLED = {
+    "timeout_s": "--timeout", "context_length": "--ctx", "registry": "--config", "serve_ttl_s": "--ttl",
+    "serve_keep_warm_s": "--keep-warm", "serve_slots": "--parallel", "serve_preload": "MODEL",
+    "serve_routes": "--route", "serve_allow_hosts": "--allow-host", "serve_allow_origins": "--allow-origin",
+    "serve_stall_s": "--stall",
+}  # fmt: skip
 
 
 def flag(field: str) -> str:
     """How people type the flag of a field: ``--max-tokens``."""
-    return _SPELLED.get(field, "--" + field.replace("_", "-"))
+    return _SPELLED.get(field, "--" + field.removeprefix("serve_").replace("_", "-"))
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -185,7 +259,26 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("hub", "hub.address", ("HF_ENDPOINT",), _address),
     Setting("offline", "hub.offline", ("HF_HUB_OFFLINE",), _switch),
     Setting("stall_s", "hub.stall", (), _seconds),
+    Setting("serve_host", "serve.host", ("ASSAY_SERVE_HOST",), _name),
+    Setting("serve_port", "serve.port", ("ASSAY_SERVE_PORT",), _port),
+    Setting("serve_ttl_s", "serve.ttl", (), _seconds_or_never),
+    Setting("serve_keep_warm_s", "serve.keep_warm", (), _seconds_or_never),
+    Setting("serve_memory", "serve.memory", ("ASSAY_SERVE_MEMORY",), _memory),
+    Setting("serve_slots", "serve.parallel", (), _count(1)),
+    Setting("serve_preload", "serve.preload", (), _words),
+    Setting("serve_routes", "serve.routes", (), _routes),
+    Setting("serve_allow_hosts", "serve.allow_hosts", (), _words),
+    Setting("serve_allow_origins", "serve.allow_origins", (), _words),
+    Setting("serve_tls_cert", "serve.tls_cert", (), _path),
+    Setting("serve_tls_key", "serve.tls_key", (), _path),
+    Setting("serve_stall_s", "serve.stall", (), _seconds),
+    Setting("serve_queue", "serve.queue", (), _count(1)),
 )
+
+
+def home_of(flags: Mapping[str, Any], env: Mapping[str, str]) -> Path:
+    """Where everything lies, whatever is wrong with the files."""
+    return _home(flags, env)[0]
 
 
 def resolve(flags: Mapping[str, Any], env: Mapping[str, str], folder: Path) -> Settings:
@@ -203,7 +296,7 @@ def resolve(flags: Mapping[str, Any], env: Mapping[str, str], folder: Path) -> S
     sources: list[tuple[str, str]] = [("home", home_source)]
     for setting in SETTINGS:
         for value, source, base in _candidates(setting, flags, env, files):
-            parsed = _parse(setting, value, source)
+            parsed = setting.read(value, source)
             if base is not None:
                 parsed = _below(base, parsed)
             values[setting.field] = parsed
@@ -212,25 +305,56 @@ def resolve(flags: Mapping[str, Any], env: Mapping[str, str], folder: Path) -> S
     return Settings(home=user_home, sources=tuple(sources), **values)
 
 
-def keep(home: Path, key: str, value: str) -> Path:
-    """Write one setting into the user's file, which keeps its order and its remarks; gives the file.
+def keep(home: Path, key: str, value: Any) -> Path:
+    """Write one setting (a TOML value) into the user's file, which keeps its order and its remarks; gives the file.
 
     Raises:
         BadConfig: the file cannot be read or written.
     """
+    head, _, name = key.partition(".")
+
+    def put(document: dict[str, Any]) -> None:
+        document.setdefault(head, {})[name] = value
+
+    return _rewrite(home, key, put)
+
+
+def forget(home: Path, keys: Collection[str]) -> list[str]:
+    """Take settings out of the user's file, which keeps everything else; gives those that were there.
+
+    Raises:
+        BadConfig: the file cannot be read or written.
+    """
+
+    dropped: list[str] = []
+
+    def drop(document: dict[str, Any]) -> None:
+        for key in keys:
+            head, _, name = key.partition(".")
+            table = document.get(head)
+            if not isinstance(table, dict) or name not in table:
+                continue
+            del table[name]
+            dropped.append(key)
+            if not table:
+                del document[head]
+
+    if (home / USER_FILE).is_file():
+        _rewrite(home, ", ".join(keys), drop)
+    return dropped
+
+
+def _rewrite(home: Path, what: str, change: Callable[[dict[str, Any]], None]) -> Path:
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
     path = home / USER_FILE
-    head, _, name = key.partition(".")
     try:
         document = tomlkit.parse(path.read_text(encoding="utf-8-sig")) if path.is_file() else tomlkit.document()
-        if head not in document:
-            document[head] = tomlkit.table()
-        document[head][name] = value
+        change(document)
         write_whole(path, tomlkit.dumps(document).encode())
     except (OSError, UnicodeDecodeError, TOMLKitError) as error:
-        raise BadConfig(f"{key} cannot be written to {path}", why=str(error), remedy=f"mend {path}") from error
+        raise BadConfig(f"{what} cannot be written to {path}", why=str(error), remedy=f"mend {path}") from error
     return path
 
 
@@ -318,13 +442,3 @@ def _candidates(
     head, _, key = setting.key.partition(".")
     found += [(table[head][key], str(path), path.parent) for path, table in files if key in table.get(head, {})]
     return found
-
-
-def _parse(setting: Setting, value: Any, source: str) -> Any:
-    try:
-        return setting.parse(value)
-    except (TypeError, ValueError) as error:
-        shown = json.dumps(value, default=str)
-        raise BadConfig(
-            f"{setting.key} cannot be {shown}", why=f"set by {source}", remedy=f"give {setting.parse.__doc__}"
-        ) from error

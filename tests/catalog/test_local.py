@@ -46,6 +46,11 @@ def test_a_relative_path_becomes_absolute(tmp_path: Path) -> None:
     assert told.is_absolute()
 
 
+def test_a_gguf_file_for_embeddings_is_told_as_one(tmp_path: Path) -> None:
+    (variant,) = variants_at(write_gguf(tmp_path / "x.gguf", qwen2__pooling_type=3))
+    assert variant.capabilities == ("embeddings",)
+
+
 def test_a_folder_of_gguf_files_without_projectors(tmp_path: Path) -> None:
     write_gguf(tmp_path / "b.gguf")
     write_gguf(tmp_path / "a.GGUF", general__file_type=2)

@@ -282,3 +282,16 @@ def test_any_json_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, c
     except BadRegistry:
         return
     assert len({entry.alias for entry in registry.entries}) == len(registry.entries)
+
+
+def test_a_key_is_named_and_never_written_down(tmp_path: Path) -> None:
+    far = {"alias": "far", "endpoint": "http://127.0.0.1:9/v1"}
+    for key in ("env:FAR_KEY", "keyring:assay/far"):
+        (entry,) = read(tmp_path, [{**far, "key": key}]).entries
+        assert entry.variants[0].key == key
+    for key in ("sk-secret", "env:", "env:sk-secret", "keyring:assay", "keyring:/far"):
+        with pytest.raises(BadRegistry, match="a key itself must not stand") as caught:
+            read(tmp_path, [{**far, "key": key}])
+        assert "sk-secret" not in str(caught.value)
+    with pytest.raises(BadRegistry, match="key stands without an endpoint"):
+        read(tmp_path, [{"alias": "near", "key": "env:FAR_KEY"}])

@@ -31,7 +31,7 @@ ALLOWED = {
     "disk": set(),
     "child": set(),
     "formats": {"types", "errors"},
-    "settings": {"errors", "disk"},
+    "settings": {"errors", "disk", "amounts"},
     **dict.fromkeys(STAGES, LEAVES),
     "app": LEAVES | STAGES | {"settings", ""},
     "cli": LEAVES | {"settings", "app", "report", ""},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from assay.catalog import memory
-from assay.engines import llamacpp, onnxruntime_genai_api, onnxruntime_genai_batch
+from assay.engines import llamacpp, llamacpp_server, onnxruntime_genai_api, onnxruntime_genai_batch
 
 
 @pytest.mark.parametrize(
@@ -13,9 +13,10 @@ from assay.engines import llamacpp, onnxruntime_genai_api, onnxruntime_genai_bat
     [
         (onnxruntime_genai_api, ("PART", "PART_BYTES")),
         (onnxruntime_genai_batch, ("TOGETHER", "SCORES_BYTES")),
-        (llamacpp, ("BATCH", "DEFAULT_CONTEXT")),
+        (llamacpp_server, ("BATCH",)),
+        (llamacpp, ("DEFAULT_CONTEXT",)),
     ],
-    ids=["parts", "together", "llama.cpp"],
+    ids=["parts", "together", "llama.cpp", "llama.cpp's context"],
 )
 def test_bounds_are_told_as_they_are(room: object, names: tuple[str, ...]) -> None:
     assert [getattr(memory, name) for name in names] == [getattr(room, name) for name in names]

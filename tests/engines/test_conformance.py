@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jsonschema
 import psutil
 import pytest
 from msgspec.json import encode
@@ -222,7 +223,7 @@ def test_a_prompt_that_does_not_fit_is_a_400_with_both_lengths(variant: Variant,
 def test_other_mistakes_are_told_apart(run: Run) -> None:
     async def use(client: Any) -> None:
         assert (await client.chat(model="other"))[0] == 404
-        wrong: dict[str, Any] = {"temperature": "x", "logprobs": True, "n": 0}
+        wrong: dict[str, Any] = {"temperature": "x", "top_logprobs": 1, "logit_bias": {"a": 1}, "n": 0}
         for param, value in wrong.items():
             status, answer = await client.chat(**{param: value})
             assert (status, answer["error"]["param"]) == (400, param)
@@ -231,6 +232,93 @@ def test_other_mistakes_are_told_apart(run: Run) -> None:
         status, _ = await client.chat(user="me", metadata={"a": "b"}, max_tokens=1)
         assert status == 200
         assert (await client.health())["http"] == 200
+        status, answer = await client.post("/embeddings", input="a text")
+        assert (status, answer["error"]["code"]) == (400, "unsupported")
+
+    run(use)
+
+
+def test_log_probabilities_are_told_or_refused(variant: Variant, run: Run) -> None:
+    """A token a piece, streamed and whole, for every choice; what is told begins before a stop string."""
+
+    async def use(client: Any) -> None:
+        asked: dict[str, Any] = {"prompt": ["Anna will", "We"], "n": 2, "max_tokens": 12, "logprobs": 2, **WILD}
+        status, body = await client.post("/completions", **asked)
+        if not is_real(variant):
+            assert (status, body["error"]["param"], body["error"]["code"]) == (400, "logprobs", "unsupported_parameter")
+            return
+        events = [event async for event in client.events("/completions", **asked) if event != "[DONE]"]
+        for i, choice in enumerate(body["choices"]):
+            told = choice["logprobs"]
+            spelt = [token for token in told["tokens"] if not token.startswith(("bytes:", "<|"))]
+            assert all(choice["text"][start:].startswith(t) for t, start in places(told) if t in spelt)
+            assert all(value <= 1e-6 for value in told["token_logprobs"])
+            parts = [event["choices"][0] for event in events if event["choices"][0]["index"] == i]
+            streamed = [token for part in parts if part["logprobs"] for token in part["logprobs"]["tokens"]]
+            assert streamed == told["tokens"]
+        told_tokens = sum(len(choice["logprobs"]["tokens"]) for choice in body["choices"])
+        assert told_tokens <= body["usage"]["completion_tokens"]
+        _, whole = await client.complete("Anna will", max_tokens=20, **WILD)
+        stop = text(whole)[4:7]
+        _, cut = await client.complete("Anna will", max_tokens=20, stop=stop, logprobs=0, **WILD)
+        assert all(start < len(text(cut)) for _, start in places(cut["choices"][0]["logprobs"]))
+        await client.settled()
+        _, chat = await client.chat("List the action items", temperature=0, max_tokens=5, logprobs=True, top_logprobs=1)
+        content = chat["choices"][0]["logprobs"]["content"]
+        assert [entry["top_logprobs"][0]["token"] for entry in content] == [entry["token"] for entry in content]
+        assert b"".join(bytes(entry["bytes"]) for entry in content).decode(errors="ignore") == text(chat)
+
+    run(use)
+
+
+def places(logprobs: dict[str, Any]) -> list[tuple[str, int]]:
+    return list(zip(logprobs["tokens"], logprobs["text_offset"], strict=True))
+
+
+def test_a_bias_decides_or_is_refused(variant: Variant, run: Run) -> None:
+    async def use(client: Any) -> None:
+        asked: dict[str, Any] = {"prompt": "We met", "max_tokens": 4, "logit_bias": {"400": 100}}
+        status, body = await client.post("/completions", **asked, temperature=0)
+        if not is_real(variant):
+            assert (status, body["error"]["param"]) == (400, "logit_bias")
+            return
+        first = text(body)
+        assert len(first) == 4 * len(first[: len(first) // 4])
+        assert first == first[: len(first) // 4] * 4
+        _, sampled = await client.post("/completions", **asked, temperature=1, seed=1)
+        assert text(sampled) == first
+        status, body = await client.complete("We met", logit_bias={"1000000": 1})
+        assert (status, body["error"]["param"]) == (400, "logit_bias")
+
+    run(use)
+
+
+def test_a_prompt_is_echoed_or_refused(variant: Variant, run: Run) -> None:
+    async def use(client: Any) -> None:
+        prompt = "Zoë met 🙂 <|im_start|>us"
+        status, body = await client.complete(prompt, echo=True, max_tokens=2, logprobs=1, temperature=0)
+        if not is_real(variant):
+            assert (status, body["error"]["param"] in {"echo", "logprobs"}) == (400, True)
+            return
+        assert text(body).startswith(prompt)
+        told = body["choices"][0]["logprobs"]
+        assert len(told["tokens"]) == body["usage"]["total_tokens"]
+        assert [value is None for value in told["token_logprobs"]] == [True] + [False] * (len(told["tokens"]) - 1)
+        _, plain = await client.complete(prompt, echo=True, max_tokens=2, temperature=0)
+        assert text(plain) == text(body)
+        _, none = await client.complete(prompt, echo=True, max_tokens=0)
+        assert (text(none), none["usage"]["completion_tokens"]) == (prompt, 0)
+
+    run(use)
+
+
+def test_progress_grows_with_tokens_and_with_the_prompt(variant: Variant, run: Run) -> None:
+    async def use(client: Any) -> None:
+        before = (await client.settled())["progress"]
+        _, body = await client.complete("We met " * 30, max_tokens=5, **WILD)
+        after = (await client.settled())["progress"]
+        steps = body["usage"]["completion_tokens"] + 1  # its end, too
+        assert after - before >= (steps + 1 if is_real(variant) else steps)
 
     run(use)
 
@@ -329,6 +417,106 @@ def test_a_worker_ends_with_its_parent(variant: Variant) -> None:
     while psutil.pid_exists(worker) and time.monotonic() < until:
         time.sleep(0.02)
     assert not psutil.pid_exists(worker)
+
+
+NOTE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "who": {"type": "string", "minLength": 1, "maxLength": 9},
+        "kind": {"enum": ["decision", "action", None]},
+        "day": {"type": "integer", "minimum": 1, "maximum": 31},
+        "share": {"type": "number", "minimum": 0, "maximum": 1},
+        "tags": {"type": "array", "items": {"type": "string", "pattern": "^[a-z]{1,4}$"}, "maxItems": 3},
+        "next": {"anyOf": [{"$ref": "#/$defs/step"}, {"type": "null"}]},
+    },
+    "required": ["who", "kind", "day", "share", "tags", "next"],
+    "additionalProperties": False,
+    "$defs": {
+        "step": {
+            "type": "object",
+            "properties": {"at": {"type": "string", "format": "date"}, "done": {"type": "boolean"}},
+            "required": ["at", "done"],
+            "additionalProperties": False,
+        }
+    },
+}
+
+
+def schema_form(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "note", "strict": True, "schema": schema}}
+
+
+def test_answers_satisfy_a_schema(variant: Variant, run: Run) -> None:
+    async def use(client: Any) -> None:
+        asked: dict[str, Any] = {"response_format": schema_form(NOTE_SCHEMA), "max_tokens": 200}
+        if not is_real(variant):
+            status, body = await client.chat(**asked)
+            assert (status, body["error"]["param"]) == (400, "response_format")
+            return
+        for sampling in ({"temperature": 0}, {"temperature": 1, "seed": 1}, {"temperature": 3, "seed": 2}, WILD):
+            status, body = await client.chat("Anna will write the report.", n=2, **asked, **sampling)
+            assert status == 200, body
+            for choice in body["choices"]:
+                assert choice["finish_reason"] == "stop"
+                jsonschema.Draft202012Validator(NOTE_SCHEMA).validate(json.loads(choice["message"]["content"]))
+        asked |= {"temperature": 1, "seed": 5}
+        _, body = await client.chat(**asked)
+        events = await client.stream(**asked)
+        told = [event["choices"][0]["delta"].get("content", "") for event in events if event != "[DONE]"]
+        assert "".join(told) == text(body)
+
+    run(use)
+
+
+def test_an_answer_may_be_any_object_and_says_when_it_was_cut(variant: Variant, run: Run) -> None:
+    async def use(client: Any) -> None:
+        for seed in range(4 if is_real(variant) else 0):
+            asked = {"response_format": {"type": "json_object"}, "max_tokens": 40, "temperature": 2, "seed": seed}
+            status, body = await client.chat("As JSON, please.", **asked)
+            assert status == 200, body
+            choice = body["choices"][0]
+            if choice["finish_reason"] == "stop":
+                assert isinstance(json.loads(choice["message"]["content"]), dict)
+            else:
+                assert choice["finish_reason"] == "length"
+                assert body["usage"]["completion_tokens"] == 40
+        status, body = await client.chat(response_format={"type": "text"}, max_tokens=2)
+        assert status == 200, body
+
+    run(use)
+
+
+def test_answers_with_and_without_a_schema_run_together(variant: Variant, run: Run) -> None:
+    async def use(client: Any) -> None:
+        plain = {"temperature": 0, "max_tokens": 30}
+        _, alone = await client.chat("Who will write the report?", **plain)
+        form = schema_form({"type": "object", "properties": {"a": {"enum": ["x"]}}, "required": ["a"]})
+        form["json_schema"]["schema"]["additionalProperties"] = False
+        asks = [client.chat("Who will write the report?", **plain)]
+        asks += [client.chat("Now", response_format=form, temperature=0, max_tokens=30) for _ in range(2)]
+        (_, first), *rest = await asyncio.gather(*asks)
+        assert text(first) == text(alone)
+        for status, body in rest:
+            if is_real(variant):
+                assert (status, text(body), body["choices"][0]["finish_reason"]) == (200, '{"a": "x"}', "stop")
+            else:
+                assert status == 400
+
+    run(use)
+
+
+def test_a_schema_that_cannot_be_enforced_is_refused(variant: Variant, run: Run) -> None:
+    async def use(client: Any) -> None:
+        for schema in ({"type": "object", "not": {}}, {"type": "array"}, {"type": "object", "uniqueItems": True}):
+            status, body = await client.chat(response_format=schema_form(schema))
+            assert (status, body["error"]["param"]) == (400, "response_format"), body
+        tool = {"type": "function", "function": {"name": "f"}}
+        status, body = await client.chat(tools=[tool])
+        assert (status, body["error"]["param"]) == (400, "tools")
+        status, body = await client.chat(tools=[tool], tool_choice="none", max_tokens=2)
+        assert status == 200, body
+
+    run(use)
 
 
 RENDER = """

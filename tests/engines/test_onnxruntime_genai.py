@@ -35,7 +35,7 @@ from assay.engines.onnxruntime_genai_api import (
 from assay.engines.onnxruntime_genai_batch import TOGETHER, Row, Scheduler, Vocabulary
 from assay.engines.onnxruntime_genai_folder import Settings, read_settings
 from assay.engines.onnxruntime_genai_tokens import read_tokens
-from assay.engines.worker.model import End, Event, Generation, PromptInput, Sampling
+from assay.engines.worker.model import READ, End, Event, Generation, PromptInput, Sampling
 from assay.errors import BadInput, EngineStartFailed
 from assay.types import EngineOptions, File, Variant
 
@@ -151,7 +151,7 @@ class _Watched:
 
     def __init__(self, batch: Batch, row: list[Row]) -> None:
         self.batch, self.row, self.read = batch, row, 0
-        self.scores, self.step, self.close = batch.scores, batch.step, batch.close
+        self.scores, self.places, self.step, self.close = batch.scores, batch.places, batch.step, batch.close
 
     def fill(self) -> bool:
         more = self.batch.fill()
@@ -181,7 +181,9 @@ def test_a_cancel_within_a_long_prompt_leaves_the_rest_unread(model: LoadedModel
         )
     )
     submitted.set()
-    assert heard.get(timeout=60) == End(reason="cancelled", cached_tokens=0)
+    while (event := heard.get(timeout=60)) is READ:
+        pass
+    assert event == End(reason="cancelled", cached_tokens=0)
     scheduler.close()
     assert [watched.read for watched in opened] == [2]
 
@@ -202,16 +204,19 @@ def test_a_graph_that_scores_the_last_place_only_is_never_padded(variant: Varian
     onnx.save(graph, folder / "model.onnx")
     prompts = [some_ids(length, length) for length in (80, 33, 50, 64)]
     seen: list[tuple[bool, list[str]]] = []
+    echoed: list[tuple[int, dict[str, Any]]] = []
 
     async def use(client: Any) -> None:
         answers = await asyncio.gather(*(client.complete(ids, temperature=0, max_tokens=12) for ids in prompts))
         status = client.engine.describe(client.endpoint)
         seen.append((status.arguments["lockstep"], [body["choices"][0]["text"] for _, body in answers]))
+        echoed.append(await client.complete(prompts[0], max_tokens=0, echo=True, logprobs=0))
 
     for path in (variant.path, str(folder)):
         live(structs.replace(variant, path=path, files=()), structs.replace(SMALL, slots=4), use)
     assert [lockstep for lockstep, _ in seen] == [True, False]
     assert seen[0][1] == seen[1][1]
+    assert [(status, body.get("error", {}).get("param")) for status, body in echoed] == [(200, None), (400, "echo")]
 
 
 def test_a_prompt_that_ends_like_padding_is_read_to_its_end(model: LoadedModel, settings: Settings) -> None:

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from assay.engines.onnxruntime_genai_batch import (
     partition,
 )
 from assay.engines.onnxruntime_genai_sampling import Scores
-from assay.engines.worker.model import End, Event, Generation, Piece, PromptInput, Sampling
+from assay.engines.worker.model import READ, Echo, End, Event, Generation, Piece, PromptInput, Sampling
 
 PAD, END = 0, 1
 VOCABULARY = Vocabulary(
@@ -36,7 +37,7 @@ GREEDY = Sampling(temperature=0)
 class Script:
     """Opens batches whose rows say ``prompt[0]``, ``prompt[0] + 1``, ...; counts what it is asked."""
 
-    def __init__(self, *, parts: int = 1, fails: Callable[[int], bool] = lambda _step: False) -> None:
+    def __init__(self, *, parts: int = 1, length: int = 1, fails: Callable[[int], bool] = lambda _step: False) -> None:
         self.opened: list[list[int]] = []
         self.order: list[int] = []
         """The first prompt token of the batch of each step."""
@@ -45,6 +46,8 @@ class Script:
         self.reading = threading.Event()
         self.closed = 0
         self.parts = parts
+        self.length = length
+        """Of an echoed prompt."""
         self.fails = fails
         self.gate = threading.Semaphore(0)
         """Each step waits for one release."""
@@ -60,6 +63,7 @@ class _Scripted:
         self.name = firsts[0]
         self.parts = script.parts
         self.forced: dict[int, int] = {}
+        self.part = script.length // script.parts
 
     def fill(self) -> bool:
         self.parts -= 1
@@ -73,6 +77,13 @@ class _Scripted:
         scores[:, 42] = 5
         yield scores
         self.forced = {i: int(row.argmax()) for i, row in enumerate(scores) if np.isinf(row).any()}
+
+    @contextmanager
+    def places(self) -> Iterator[Scores]:
+        """After each token 51 is e times as likely as any other."""
+        scores = np.zeros((self.part, 100), dtype=np.float32)
+        scores[:, 51] = 1
+        yield scores
 
     def step(self) -> list[int]:
         assert self.script.gate.acquire(timeout=20)
@@ -97,8 +108,11 @@ class Heard:
         self.seen: list[Event] = []
 
     def next(self) -> Event:
-        self.seen.append(self.events.get(timeout=20))
-        return self.seen[-1]
+        """The next event besides parts of the prompt."""
+        while (event := self.events.get(timeout=20)) is READ:
+            self.seen.append(event)
+        self.seen.append(event)
+        return event
 
     def all(self) -> tuple[str, End]:
         """The text and the end."""
@@ -107,9 +121,9 @@ class Heard:
         return b"".join(piece.data for piece in self.seen if isinstance(piece, Piece)).decode(), event
 
 
-def generation(first: int, limit: int, *, length: int = 1, sampling: Sampling = GREEDY) -> Generation:
+def generation(first: int, limit: int, *, length: int = 1, sampling: Sampling = GREEDY, **more: Any) -> Generation:
     ids = (first, *[50] * (length - 1))
-    return Generation(prompt=PromptInput(ids=ids, length=length), max_tokens=limit, sampling=sampling)
+    return Generation(prompt=PromptInput(ids=ids, length=length), max_tokens=limit, sampling=sampling, **more)
 
 
 Submit = Callable[..., tuple[Row, Heard]]
@@ -272,6 +286,46 @@ def test_a_cancel_takes_effect_between_the_parts_of_a_prompt(scheduler: Make) ->
     assert heard.all() == ("", End(reason="cancelled", cached_tokens=0))
     made.close()
     assert (script.order, script.closed) == ([], 1)
+
+
+@pytest.mark.parametrize("limit", [0, 2])
+def test_an_echo_comes_before_the_answer_and_is_alone_in_its_batch(scheduler: Make, limit: int) -> None:
+    script, made, submit = scheduler(parts=3, length=6)
+    _, blocker = submit(10, 1)
+    assert script.reading.wait(20)
+    _, heard = submit(20, limit, length=6, echo=True, top_logprobs=1)
+    _, other = submit(30, 1)
+    script.gate.release(10)
+    assert heard.all() == ("^42.42." if limit else "", End(reason="length", cached_tokens=0))
+    assert heard.seen.count(READ) == 3
+    (echo,) = [event for event in heard.seen if isinstance(event, Echo)]
+    assert heard.seen[3] is echo
+    assert [token.data for token in echo.tokens] == [b"20.", *[b"50."] * 5]
+    rest = np.log(99 + np.e)
+    assert echo.tokens[0].logprob is None
+    assert [token.logprob for token in echo.tokens[1:]] == pytest.approx([-rest] * 5)
+    assert [data for data, _ in echo.tokens[1].top] == [b"51"]
+    assert echo.tokens[1].top[0][1] == pytest.approx(1 - rest)
+    told = [piece.logprobs for piece in heard.seen if isinstance(piece, Piece) and piece.data]
+    assert [len(tokens) for tokens in told] == [1] * limit
+    other.all()
+    blocker.all()
+    made.close()
+    assert [20] in script.opened
+    assert script.closed == len(script.opened)
+
+
+def test_a_batch_is_looked_at_for_log_probabilities_of_greedy_rows(scheduler: Make) -> None:
+    script, _, submit = scheduler()
+    script.gate.release(10)
+    _, heard = submit(10, 1, top_logprobs=2)
+    assert heard.all()[0] == "^42."
+    (piece,) = [event for event in heard.seen if isinstance(event, Piece) and event.data]
+    ((data, logprob, top),) = [(token.data, token.logprob, token.top) for token in piece.logprobs]
+    assert data == b"^42."
+    assert logprob == pytest.approx(5 - np.log(99 + np.exp(5)))
+    assert top[0] == (b"42", logprob)
+    assert len(top) == 2
 
 
 ROWS = st.lists(st.tuples(st.integers(1, 2000), st.booleans(), st.booleans()), max_size=80)

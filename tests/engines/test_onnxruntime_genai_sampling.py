@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.engines.onnxruntime_genai_logprobs import chance
 from assay.engines.onnxruntime_genai_sampling import Chooser, distribution, needs_scores
 from assay.engines.worker.model import Sampling
 
@@ -71,3 +72,25 @@ def test_greedy_without_penalties_needs_no_scores() -> None:
     assert not needs_scores(Sampling(temperature=0, seed=1, top_p=0.5))
     assert needs_scores(Sampling(temperature=0, presence_penalty=0.1))
     assert needs_scores(Sampling(temperature=0.1))
+    assert needs_scores(Sampling(temperature=0, logit_bias={1: 0.5}))
+
+
+def test_a_bias_comes_before_penalties_and_leaves_the_scores_alone() -> None:
+    scores = np.array([2.0, 1.0, 0.0], dtype=np.float32)
+    assert Chooser(Sampling(temperature=0, logit_bias={2: 2.5}), []).choose(scores) == 2
+    assert Chooser(Sampling(temperature=0, logit_bias={0: -100, 1: -1.5}), []).choose(scores) == 2
+    leant = Chooser(Sampling(temperature=0, logit_bias={2: 3.0}, repetition_penalty=2.0), [2])
+    assert leant.choose(scores) == 0  # (0 + 3) / 2 is below 2; a penalty before the bias would change nothing
+    drawn = Chooser(Sampling(seed=1, logit_bias={1: 100.0}), [])
+    assert {drawn.choose(scores) for _ in range(50)} == {1}
+    assert scores.tolist() == [2.0, 1.0, 0.0]
+
+
+@given(SCORES, st.data())
+def test_chances_are_the_logarithm_of_the_softmax(scores: np.ndarray, data: st.DataObject) -> None:
+    token, count = data.draw(st.integers(0, len(scores) - 1)), data.draw(st.integers(0, min(20, len(scores))))
+    found = chance(scores, token, count, lambda i: b"%d" % i)
+    every = np.log(softmax(scores, 1.0))
+    assert found.logprob == pytest.approx(every[token], abs=1e-4)
+    assert [logprob for _, logprob in found.top] == pytest.approx(sorted(every, reverse=True)[:count], abs=1e-4)
+    assert [every[int(name)] for name, _ in found.top] == pytest.approx([logprob for _, logprob in found.top], abs=1e-4)

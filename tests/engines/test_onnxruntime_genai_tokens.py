@@ -54,6 +54,7 @@ def test_special_tokens_are_silent_and_other_added_ones_are_text() -> None:
     added = [{"id": 1, "content": "<|end|>", "special": True}, {"id": 2, "content": "<think>", "special": False}]
     tokens = Tokens(tokenizer(["a"], {"type": "ByteLevel"}, added_tokens=added))
     assert [tokens.bytes_of(i, False) for i in (0, 1, 2, 3)] == [b"a", b"", b"<think>", b""]
+    assert [tokens.name_of(i) for i in (0, 1, 2, 3)] == [b"a", b"<|end|>", b"<think>", b""]
 
 
 def test_the_frame_of_a_bare_prompt() -> None:

@@ -93,6 +93,18 @@ def test_either_name_of_max_tokens_counts(name: str) -> None:
         ({"stream": True, "stream_options": 1}, "stream_options"),
         ({"stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
         ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"temperature": 10**400}, "temperature"),
+        ({"temperature": float("inf")}, "temperature"),
+        ({"logprobs": 1}, "logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": -1}, "top_logprobs"),
+        ({"top_logprobs": 2}, "top_logprobs"),
+        ({"logit_bias": [5]}, "logit_bias"),
+        ({"logit_bias": {"the": 5}}, "logit_bias"),
+        ({"logit_bias": {"-1": 5}}, "logit_bias"),
+        ({"logit_bias": {"5": 101}}, "logit_bias.5"),
+        ({"logit_bias": {"5": "1"}}, "logit_bias.5"),
+        ({"logit_bias": {"5": None}}, "logit_bias.5"),
         ({"frequency_penalty": 3}, "frequency_penalty"),
         ({"presence_penalty": -3}, "presence_penalty"),
         ({"chat_template_kwargs": []}, "chat_template_kwargs"),
@@ -102,7 +114,16 @@ def test_either_name_of_max_tokens_counts(name: str) -> None:
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0]"),
-        ({"messages": [{"role": "assistant", "tool_calls": [{"id": "1"}]}]}, "messages[0].tool_calls"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{"id": "1"}]}]}, "messages[0].tool_calls[0]"),
+        ({"response_format": "json"}, "response_format"),
+        ({"response_format": {"type": "grammar"}}, "response_format"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}}, "response_format"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}},
+            "response_format.json_schema.name",
+        ),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}], "logprobs": True}, "logprobs"),
     ],
 )
 def test_what_is_wrong_is_named(body: dict[str, Any], param: str) -> None:
@@ -115,12 +136,8 @@ def test_what_is_wrong_is_named(body: dict[str, Any], param: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "neutral"),
     [
-        ("logprobs", True, False),
-        ("top_logprobs", 3, 0),
-        ("logit_bias", {"5": 10}, {}),
-        ("tools", [{"type": "function"}], []),
-        ("tool_choice", "required", "none"),
-        ("response_format", {"type": "json_object"}, {"type": "text"}),
+        ("functions", [{"name": "f"}], []),
+        ("function_call", {"name": "f"}, "none"),
         ("modalities", ["audio"], ["text"]),
         ("echo", True, False),
         ("suffix", "end", ""),
@@ -139,9 +156,47 @@ def test_fields_that_would_change_the_answer_are_refused_unless_neutral(name: st
     assert chat(**{name: neutral}) == chat()
 
 
-def test_logprobs_zero_of_a_completion_asks_for_something() -> None:
-    with pytest.raises(Refused):
-        complete(logprobs=0)
+def test_logprobs_of_a_chat_are_a_flag_and_a_number() -> None:
+    assert chat(logprobs=True).top_logprobs == 0
+    assert chat(logprobs=True, top_logprobs=20).top_logprobs == 20
+    assert chat(logprobs=False, top_logprobs=0).top_logprobs is None
+    assert chat(top_logprobs=None).top_logprobs is None
+
+
+def test_logprobs_of_a_completion_are_a_number() -> None:
+    assert complete(logprobs=0).top_logprobs == 0
+    assert complete(logprobs=20).top_logprobs == 20
+    assert complete(logprobs=None).top_logprobs is None
+    assert complete(logprobs=False).top_logprobs is None
+
+
+def test_an_echo_may_have_no_answer() -> None:
+    ask = complete(echo=True, max_tokens=0)
+    assert (ask.echo, ask.max_tokens) == (True, 0)
+    assert not complete(echo=False).echo
+
+
+def test_a_bias_is_by_token_id() -> None:
+    assert chat(logit_bias={"5": 10, "7": -100, "9": 0}).sampling.logit_bias == {5: 10.0, 7: -100.0}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"logprobs": True}, "logprobs"),
+        ({"logprobs": 21}, "logprobs"),
+        ({"logprobs": -1}, "logprobs"),
+        ({"logprobs": 1.5}, "logprobs"),
+        ({"logprobs": 1, "top_logprobs": 1}, "top_logprobs"),
+        ({"echo": 1}, "echo"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"echo": True, "max_tokens": -1}, "max_tokens"),
+    ],
+)
+def test_what_is_wrong_in_a_completion_is_named(body: dict[str, Any], param: str) -> None:
+    with pytest.raises(Refused) as refused:
+        complete(**body)
+    assert refused.value.param == param
 
 
 @pytest.mark.parametrize(
@@ -155,6 +210,8 @@ def test_logprobs_zero_of_a_completion_asks_for_something() -> None:
         ("repetition_penalty", 1.1, 1),
         ("frequency_penalty", 0.1, 0),
         ("presence_penalty", 0.1, 0),
+        ("logit_bias", {"5": 1}, {"5": 0}),
+        ("logprobs", True, False),
         ("n", 2, 1),
     ],
 )
@@ -195,7 +252,21 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-NAMES = ["temperature", "top_k", "n", "stop", "seed", "stream", "stream_options", "tools", "max_tokens", "messages"]
+NAMES = [
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    "temperature",
+    "top_k",
+    "n",
+    "stop",
+    "seed",
+    "stream",
+    "stream_options",
+    "tools",
+    "max_tokens",
+    "messages",
+]
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), JSON, max_size=4))

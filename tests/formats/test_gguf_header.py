@@ -35,6 +35,31 @@ def test_what_the_header_says(tmp_path: Path) -> None:
     assert header.shards == 1
 
 
+@pytest.mark.parametrize(
+    ("architecture", "number", "pooling", "embeds"),
+    [
+        ("qwen2", None, None, False),
+        ("qwen2", 0, "none", False),
+        ("qwen2", 3, "last", True),
+        ("bert", 1, "mean", True),
+        ("bert", 2, "cls", True),
+        ("bert", 4, "rank", False),
+        ("bert", 9, "mean", True),
+        ("nomic-bert", None, "mean", True),
+        ("nomic-bert", 0, "mean", True),
+    ],
+)
+def test_how_a_model_makes_a_vector_of_a_text(
+    tmp_path: Path, architecture: str, number: int | None, pooling: str | None, embeds: bool
+) -> None:
+    told = {"general.architecture": architecture}
+    more = {} if number is None else {f"{architecture}.pooling_type": number}
+    path = tmp_path / "m.gguf"
+    path.write_bytes(gguf({**told, **more}))
+    header = read_gguf_header(path)
+    assert (header.pooling, header.embeds) == (pooling, embeds)
+
+
 def test_version_2(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(gguf(version=2))

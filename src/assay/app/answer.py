@@ -1,23 +1,22 @@
-"""One prompt, one answer: a candidate is brought up, asked once, and taken down again.
+"""One answer, as ``assay model run --prompt`` gives it. Pure.
 
-In: a candidate and a prompt. Out: the answer as a sample, with how long the load took.
+In: a place and the sample that came of it. Out: an ``Answer``, or why there is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from msgspec import Struct
 
-from assay import measure
-from assay.app import loop
-from assay.app.lifecycle import Lifecycle
+from assay.app.talker import Place
 from assay.errors import EngineStartFailed, NothingMeasured
-from assay.types import Candidate, Decoding, Endpoint, Prompt, Sample
+from assay.types import Sample
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What came back, and why this variant was asked. ``load_s`` is None where the model was loaded already."""
+    """What came back, why this variant was asked, and where; times are seconds.
+
+    ``load_s`` is None where the model was loaded already, ``fetched_s`` where it was on this machine.
+    """
 
     variant: str
     reasons: tuple[str, ...]
@@ -26,57 +25,34 @@ class Answer(Struct, frozen=True, kw_only=True):
     load_s: float | None
     context_length: int | None
     sample: Sample
+    where: str | None = None
+    why_there: str | None = None
+    found_s: float | None = None
+    fetched_s: float | None = None
 
 
-def answer(
-    candidate: Candidate,
-    prompt: Prompt,
-    decoding: Decoding,
-    lifecycle: Lifecycle,
-    *,
-    heard: Callable[[str], None] | None = None,
-    timeout_s: float = 120.0,
-    headers: dict[str, str] | None = None,
-) -> Answer:
-    """Ask ``candidate`` once; ``heard`` gets each piece of text as it comes.
+def answered(place: Place, sample: Sample) -> Answer:
+    """The answer that ``sample`` is.
 
     Raises:
-        EngineError: it did not come up. NothingMeasured: it came up, and the request failed.
+        EngineStartFailed: the model died. NothingMeasured: it came up, and the request failed.
     """
-    blank = Sample(
-        i=0, variant=candidate.variant.id, engine=candidate.engine, prompt=prompt.id, round=0, phase="measure"
-    )
-
-    async def ask(endpoint: Endpoint) -> Sample:
-        async with measure.Client(endpoint, headers=headers) as client:
-            return await client.ask(prompt, decoding, blank, timeout_s=timeout_s, heard=heard)
-
-    return loop.run(lambda: _brought_up(candidate, lifecycle, ask))
-
-
-async def _brought_up(
-    candidate: Candidate, lifecycle: Lifecycle, ask: Callable[[Endpoint], Awaitable[Sample]]
-) -> Answer:
-    endpoint = await lifecycle.start(candidate)
-    try:
-        sample = await ask(endpoint)
-        status = lifecycle.status(endpoint)
-    finally:
-        await lifecycle.stop(endpoint)
-    if sample.error is not None:
-        told = sample.error.message
-        if status is not None and status.state == "dead":
-            raise EngineStartFailed(
-                f"{candidate.label} died while it answered", why=status.reason, remedy="assay doctor"
-            )
-        longer = "give it longer: --timeout" if sample.error.kind == "timeout" else "the same with --debug, or --ctx"
-        raise NothingMeasured(f"{candidate.label} gave no answer", why=told, remedy=longer)
+    error = sample.error
+    if error is not None and error.kind == "engine_died":
+        raise EngineStartFailed(error.message, remedy="assay doctor")
+    if error is not None:
+        longer = "give it longer: --timeout" if error.kind == "timeout" else "the same with --debug, or --ctx"
+        raise NothingMeasured(f"{place.variant} @ {place.engine} gave no answer", why=error.message, remedy=longer)
     return Answer(
-        variant=candidate.variant.id,
-        reasons=(),
-        engine=candidate.engine,
-        engine_version=endpoint.engine_version,
-        load_s=endpoint.load_ns / 1e9 if endpoint.load_ns is not None else None,
-        context_length=endpoint.context_length,
+        variant=place.variant,
+        reasons=place.reasons,
+        engine=place.engine,
+        engine_version=place.engine_version,
+        load_s=place.load_s,
+        context_length=place.context_length,
         sample=sample,
+        where=place.where,
+        why_there=place.why_there,
+        found_s=place.found_s,
+        fetched_s=place.fetched_s,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -105,14 +106,19 @@ class Here:
         """Looks for a file in the caches of other programs, and in the folders that the settings name."""
         return stores.elsewhere(stores.places(os.environ, Path.home()), self.settings.look_in, store=self.store.folder)
 
-    def hold(self, variant: Variant) -> contextlib.AbstractContextManager[None]:
-        """Mark a variant of the store as used; nothing for one that lies elsewhere, or where nothing can be written."""
+    def hold(
+        self, variant: Variant, cancelled: threading.Event | None = None
+    ) -> contextlib.AbstractContextManager[None]:
+        """Mark a variant of the store as used; nothing for one that lies elsewhere, or where nothing can be written.
+
+        Another process that changes it is waited for until ``cancelled`` is set.
+        """
         stored = self.store.find(variant.id)
         if stored is None or variant.path is None or self.store.placed(stored).path != variant.path:
             return contextlib.nullcontext()
         if not os.access(self.store.folder, os.W_OK):
             return contextlib.nullcontext()
-        return self.store.hold(variant.id)
+        return self.store.hold(variant.id, cancelled)
 
 
 def open_here(flags: Mapping[str, Any], *, token: str | None = None) -> Here:

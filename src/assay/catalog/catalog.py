@@ -80,13 +80,24 @@ class Catalog(Struct, frozen=True, kw_only=True):
             return Found(alias=variant.alias, origin="address", variants=(variant,))
         if text.lower() in EVERY or text.lower() == BUNDLED:
             return self._every(text.lower(), shelf)
-        alias, _, selector = text.rpartition(":")
-        found = self._named(text, None, shelf) or (self._named(alias, selector, shelf) if alias and selector else None)
-        if found:
+        if found := self._listed(text, shelf):
             return found
         if _is_path(text):
             return _at(text)
         raise self._unknown(text)
+
+    def named(self, text: str) -> Found:
+        """What ``text`` stands for by the lists alone, as ``find`` has it under 3.
+
+        For names that strangers send: no path of the file system and no address is ever made of it.
+
+        Raises:
+            UnknownModel: nothing of that name; the error names near ones.
+        """
+        found = self._listed(text.strip(), Shelf(self.stored, self.bundled, self.curated))
+        if found is None:
+            raise self._unknown(text)
+        return found
 
     def models(self) -> list[Found]:
         """Every model once, by its alias, from the first source that has it; those of the store in their own order."""
@@ -108,6 +119,10 @@ class Catalog(Struct, frozen=True, kw_only=True):
             yield Found(alias=alias, origin="bundled", variants=tuple(shelf.bundled(alias)))
         for entry in self.curated:
             yield _of_shelf(entry.alias, entry, shelf)
+
+    def _listed(self, text: str, shelf: Shelf) -> Found | None:
+        alias, _, selector = text.rpartition(":")
+        return self._named(text, None, shelf) or (self._named(alias, selector, shelf) if alias and selector else None)
 
     def _named(self, name: str, selector: str | None, shelf: Shelf) -> Found | None:
         """By alias, or without a selector by a variant's id."""

@@ -120,7 +120,7 @@ def _gguf(path: Path, alias: str | None) -> Variant:
         parameters=sum(counts),
         context_length=header.context_length,
         licence=header.licence,
-        capabilities=("chat",) if header.chat_template else (),
+        capabilities=("embeddings",) if header.embeds else ("chat",) if header.chat_template else (),
     )
 
 

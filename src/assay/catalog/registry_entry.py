@@ -81,6 +81,8 @@ def read_entry(place: Place, key: str | None, row: Any, bundled: Bundled) -> tup
     alias = _alias(place, key, read)
     if sum(map(bool, (read.endpoint, read.path or read.adapter))) > 1:
         raise place.bad("endpoint stands beside path or adapter, which it excludes", "keep one of them")
+    if read.key is not None:
+        _check_key(place, read)
     entry = Entry(
         alias=alias,
         tasks=_words(read.task, read.tasks),
@@ -96,6 +98,19 @@ def read_entry(place: Place, key: str | None, row: Any, bundled: Bundled) -> tup
         context_length=read.context_length,
     )
     return _with_variants(entry, read, place, bundled), [name for name in row if name not in KEYS]
+
+
+def _check_key(place: Place, read: EntryFile) -> None:
+    """A key must be named, not written down; the error does not show it."""
+    if not read.endpoint:
+        raise place.bad("key stands without an endpoint", "leave it out: only a server elsewhere wants one")
+    kind, _, name = (read.key or "").partition(":")
+    whole = name.isidentifier() if kind == "env" else all(name.partition("/")) if kind == "keyring" else False
+    if not whole:
+        raise place.bad(
+            "key does not say where the key is kept; a key itself must not stand in a file that people share",
+            'write "env:NAME" for a variable of the environment, or "keyring:SERVICE/USER"',
+        )
 
 
 KEYS = frozenset(EntryFile.__struct_fields__)
@@ -136,7 +151,8 @@ def _found(read: EntryFile, alias: str, where: Place, bundled: Bundled) -> list[
     place = where.folder / expanded(read.path) if read.path else None
     if read.endpoint:
         named = "#" in read.endpoint
-        return [remote_variant(read.endpoint, model=None if named else read.model or alias, alias=alias)]
+        remote = remote_variant(read.endpoint, model=None if named else read.model or alias, alias=alias)
+        return [structs.replace(remote, key=read.key)]
     if read.adapter:
         return [adapter_variant(read.adapter, place, name=alias)]
     if place is not None:

@@ -28,6 +28,10 @@ class EntryFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ] = None
     endpoint: Annotated[Text | None, Meta(description="Base URL of an OpenAI-compatible server.")] = None
     model: Annotated[Text | None, Meta(description="The model id to send to the endpoint; the alias if absent.")] = None
+    key: Annotated[
+        Text | None,
+        Meta(description="Where the endpoint's key is kept: env:NAME, or keyring:SERVICE/USER. Never the key itself."),
+    ] = None
     engine: Annotated[Text | None, Meta(description="The engine to run it on.")] = None
     adapter: Annotated[Text | None, Meta(description="module:Class of a custom model adapter.")] = None
     quantisation: Annotated[Text | None, Meta(description="Which one, where the path or source holds several.")] = None

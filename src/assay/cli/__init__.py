@@ -38,6 +38,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("assay.cli.run", "list and show runs"),
     "model": ("assay.cli.model", "find models, see what fits, fetch, import, compile, and try them"),
     "cache": ("assay.cli.cache", "the models on this machine: what they take, verify, move, remove, prune"),
+    "serve": ("assay.cli.serve", "serve the models of this machine over an OpenAI-compatible address"),
+    "service": ("assay.cli.service", "the same in the background: start, stop, status, models, log, keys"),
+    "config": ("assay.cli.config", "list, set and reset settings"),
     "discover": ("assay.cli.discover", "what is new on the Hub, fits this machine, and runs on an engine here"),
     "selftest": ("assay.cli.selftest", "measure the measuring client against a server with known timings"),
 }
@@ -52,7 +55,9 @@ ELSEWHERE = {
     "search": "model list --search",
     "rm": "cache remove", "remove": "cache remove", "create": "model import", "import": "model import",
     "convert": "model compile", "quantize": "model compile", "chat": "model run", "generate": "model run",
-    "benchmark": "bench", "eval": "bench",
+    "benchmark": "bench", "eval": "bench", "start": "service start", "up": "service start", "stop": "service stop",
+    "down": "service stop", "restart": "service restart", "status": "service status", "ps": "service ps",
+    "logs": "service logs", "log": "service logs", "server": "serve", "settings": "config list", "set": "config set",
 }  # fmt: skip
 """What other runners call it -> what it is called here."""
 
@@ -62,6 +67,12 @@ WITHIN = {
         "rm": "cache remove", "remove": "cache remove", "delete": "cache remove", "add": "model import",
         "convert": "model compile", "quantize": "model compile", "chat": "model run",
     },
+    "service": {
+        "up": "service start", "down": "service stop", "list": "service ps", "ls": "service ps", "log": "service logs",
+        "key": "service keys", "set": "config set serve.port", "enable": "service install",
+        "disable": "service uninstall",
+    },
+    "config": {"get": "config list", "show": "config list", "ls": "config list", "unset": "config reset"},
     "cache": {"dir": "cache location", "rm": "cache remove", "delete": "cache remove", "clean": "cache prune"},
 }  # fmt: skip
 """The same after a command of ours."""

@@ -7,26 +7,20 @@ A model is named by an alias (qwen2.5-0.5b), a variant of it (qwen2.5-0.5b:q4_k_
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from assay import app, report
 from assay.cli import arguments as flags
-from assay.cli import output
-from assay.errors import AssayError, BadInput
+from assay.cli import model_run, output
+from assay.errors import BadInput
 from assay.report import models as shown
 from assay.report import proofs
 from assay.types import Stored
 
-RUN = (
-    "system", "max_tokens", "temperature", "engine", "threads", "context_length", "slots", "timeout_s", "config",
-    "token",
-)  # fmt: skip
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """One sub-command for each thing to do with models."""
-    names = "list|info|download|prefetch|import|compile|run"
+    names = "list|info|download|prefetch|import|compile|run|load|unload"
     actions = parser.add_subparsers(dest="action", required=True, metavar=names)
     _list(actions.add_parser("list", description="The models that can be named, and which of them fit this machine."))
     _info(actions.add_parser("info", description="One model: its variants, what runs here and why, memory, proof."))
@@ -34,7 +28,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     _prefetch(actions.add_parser("prefetch", description="Fetch every model that a file names, a line each."))
     _import(actions.add_parser("import", description="Take in a model that lies on this machine; linked, not copied."))
     _compile(actions.add_parser("compile", description="Turn a checkpoint into variants that run; prove the loss."))
-    _run(actions.add_parser("run", description="Bring a model up, fetching it where it is not here, and ask it once."))
+    about = "Chat with a model, or ask it once, through the service where one is up; fetch it where it is not here."
+    model_run.run_arguments(actions.add_parser("run", description=about))
+    model_run.load_arguments(actions.add_parser("load", description="Have the running service load a model."))
+    model_run.unload_arguments(actions.add_parser("unload", description="Have the running service take a model down."))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
         "prefetch": _fetch_named,
         "import": _take_in,
         "compile": _make,
-        "run": _ask,
+        "run": model_run.run,
+        "load": model_run.load,
+        "unload": model_run.unload,
     }
     return actions[args.action](args)
 
@@ -117,21 +116,6 @@ def _compile(parser: argparse.ArgumentParser) -> None:
     gate.add_argument("--max-kl", type=float, metavar="NATS", help="mean divergence of the next-token distributions")
     gate.add_argument("--max-perplexity-rise", type=float, metavar="SHARE", help="0.05: five per cent")
     gate.add_argument("--min-agreement", type=float, metavar="SHARE", help="share of equal greedy tokens")
-    flags.token(parser)
-
-
-def _run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("--prompt", metavar="TEXT", help="what to ask; without it, standard input is read")
-    parser.add_argument("--system", metavar="TEXT", help="the system message")
-    parser.add_argument("--max-tokens", metavar="N", help="most tokens of the answer (default 256)")
-    parser.add_argument("--temperature", metavar="T", help="0 picks the likeliest token (default 0)")
-    parser.add_argument("--engine", metavar="NAME", help="run on this engine")
-    parser.add_argument("--threads", metavar="N", help="threads of the engine (default: the engine's choice)")
-    parser.add_argument("--timeout", dest="timeout_s", metavar="S", help="longest time for the answer (default 120)")
-    parser.add_argument("--verbose", action="store_true", help="what was chosen, and how long each step took")
-    flags.registry(parser)
-    flags.load(parser)
     flags.token(parser)
 
 
@@ -248,47 +232,3 @@ def _make(args: argparse.Namespace) -> int:
     for one in refused:
         output.lines([f"{one.variant.id} was refused: {one.refused}", f"  it is kept in {one.aside}"])
     return int(bool(refused))
-
-
-def _ask(args: argparse.Namespace) -> int:
-    prompt = args.prompt
-    if prompt is None:
-        if sys.stdin.isatty():
-            raise BadInput("nothing to ask", remedy=f'assay model run {args.model} --prompt "..."')
-        prompt = sys.stdin.read().strip()
-    if not prompt:
-        raise BadInput("the prompt is empty", remedy='give --prompt "...", or a text on standard input')
-    as_text = args.output == "text"
-    gone: list[OSError] = []
-    with report.ProgressReporter() as progress:
-
-        def heard(text: str) -> None:
-            progress.close()
-            try:
-                output.piece(text)
-            except OSError as error:
-                gone.append(error)
-                raise
-
-        try:
-            answered = app.run_model(
-                args.model,
-                prompt,
-                **flags.given(args, RUN),
-                home=args.home,
-                heard=heard if as_text else None,
-                reporter=progress if args.verbose or sys.stderr.isatty() else None,
-                transfers=progress,
-            )
-        except AssayError:
-            if gone:  # whoever read the answer has had enough of it, or the disk is full
-                raise gone[0] from None
-            raise
-    if as_text:
-        output.lines([""])
-    else:
-        output.as_json(answered)
-    if args.verbose:
-        for line in shown.answered(answered):
-            print(line, file=sys.stderr)
-    return 0

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 import jinja2
-from jinja2 import nodes
+from jinja2 import meta, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -23,6 +23,7 @@ class ChatTemplate:
     """A compiled template; ``special`` holds the tokens it may name: ``bos_token``, ``eos_token`` and the like."""
 
     def __init__(self, source: str, special: Mapping[str, str]) -> None:
+        self.source = source
         self._special = dict(special)
         self._template = _environment().from_string(source)
 
@@ -35,6 +36,14 @@ class ChatTemplate:
         except (jinja2.TemplateError, TypeError, KeyError, ValueError) as error:
             message = f"the model's chat template refuses these messages: {error}"
             raise Refused(message, param="messages", code="chat_template_error") from None
+
+
+def template_uses(source: str, name: str) -> bool:
+    """Whether a template looks at the value called ``name``."""
+    try:
+        return name in meta.find_undeclared_variables(_environment().parse(source))
+    except jinja2.TemplateSyntaxError:
+        return False
 
 
 class _Generation(Extension):

@@ -35,7 +35,8 @@ from assay.errors import BadInput
 from assay.types import EngineOptions, Format, Variant
 
 ENTRY_POINTS = "assay.adapters"
-FEATURES: frozenset[Feature] = EVERY_FEATURE - {"n"}
+FEATURES: frozenset[Feature] = (EVERY_FEATURE & set(Sampling.__struct_fields__)) - {"logit_bias"}
+"""What an adapter may take as parameters; it has no tokens to bias or to tell of, and follows no grammar."""
 
 
 class CustomModelAdapter:
@@ -122,6 +123,7 @@ class AdapterModel:
     """Worker side: an adapter behind the worker's seam."""
 
     broken: str | None = None
+    chat_template: str | None = None
 
     def __init__(self, adapter: CustomModelAdapter, spec: Spec) -> None:
         self._adapter = adapter

@@ -21,6 +21,7 @@ from ctypes import (
     c_double,
     c_float,
     c_int32,
+    c_int64,
     c_size_t,
     c_void_p,
     cast,
@@ -50,6 +51,10 @@ CHECKED: dict[str, tuple[Any, ...]] = {
     "OgaGenerator_GetNextTokens": (c_void_p, POINTER(_Ids), POINTER(c_size_t)),
     "OgaGenerator_GetLogits": (c_void_p, _Out),
     "OgaGenerator_SetLogits": (c_void_p, c_void_p),
+    "OgaGenerator_GetOutput": (c_void_p, c_char_p, _Out),
+    "OgaTensorGetType": (c_void_p, POINTER(c_int32)),
+    "OgaTensorGetShapeRank": (c_void_p, POINTER(c_size_t)),
+    "OgaTensorGetShape": (c_void_p, POINTER(c_int64), c_size_t),
     "OgaTensorGetData": (c_void_p, _Out),
 }
 """Functions that return an error object, or null when all went well, with their argument types."""
@@ -71,6 +76,8 @@ PART = 256
 """Prompt tokens read at once when a prompt is alone, at most; between two parts other batches decode."""
 PART_BYTES = 64 * 2**20
 """What their scores may take. Of a vocabulary for which that is less than ``PART`` it is faster, too."""
+FLOAT32 = 1
+"""The library's number for the type."""
 GREEDY: Mapping[str, float] = {
     "num_beams": 1,
     "num_return_sequences": 1,
@@ -174,6 +181,7 @@ class Batch:
         self._library = model.library
         self._vocabulary = model.vocabulary
         self.rows = len(prompts)
+        self._read = 0
         longest = max(map(len, prompts))
         self._parts = deque(
             alone(prompts[0], pad, part_length(model.vocabulary))
@@ -196,6 +204,7 @@ class Batch:
 
     def read(self, part: Sequence[int]) -> None:
         """Read tokens, so that ``scores`` are those after the last of them; a part is one of those ``alone`` gives."""
+        self._read = len(part)
         ids: Array[c_int32] = (c_int32 * len(part))(*part)
         self._library.do("OgaGenerator_AppendTokens", self._generator, ids, len(part))
 
@@ -207,6 +216,26 @@ class Batch:
             data = self._library.create("OgaTensorGetData", tensor)
             yield np.ctypeslib.as_array(cast(data, POINTER(c_float)), (self.rows, self._vocabulary))
             self._library.do("OgaGenerator_SetLogits", self._generator, tensor)
+        finally:
+            self._library.plain("OgaDestroyTensor", tensor)
+
+    @contextmanager
+    def places(self) -> Iterator[npt.NDArray[np.float32]]:
+        """The scores after each token of the part that was read last, (tokens, vocabulary), where there is one row.
+
+        Raise ``GenAIError`` where the model's graph gives them for the last place only, or not in 32 bits.
+        """
+        tensor = self._library.create("OgaGenerator_GetOutput", self._generator, b"logits")
+        try:
+            kind, rank = c_int32(), c_size_t()
+            self._library.do("OgaTensorGetType", tensor, byref(kind))
+            self._library.do("OgaTensorGetShapeRank", tensor, byref(rank))
+            shape: Array[c_int64] = (c_int64 * rank.value)()
+            self._library.do("OgaTensorGetShape", tensor, shape, rank.value)
+            if kind.value != FLOAT32 or tuple(shape) != (1, self._read, self._vocabulary):
+                raise GenAIError(f"scores of type {kind.value} and shape {tuple(shape)} are not of all places")
+            data = self._library.create("OgaTensorGetData", tensor)
+            yield np.ctypeslib.as_array(cast(data, POINTER(c_float)), (self._read, self._vocabulary))
         finally:
             self._library.plain("OgaDestroyTensor", tensor)
 

@@ -14,10 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from assay.engines.onnxruntime_genai_grammar import Constraint, GrammarError
+from assay.engines.onnxruntime_genai_logprobs import Chance, EchoedPrompt, Name, chance, token_logprob
 from assay.engines.onnxruntime_genai_sampling import Chooser, Scores, needs_scores
-from assay.engines.worker.model import Emit, End, Generation, Piece
+from assay.engines.worker.grammar import grammar_of
+from assay.engines.worker.model import READ, Echo, Emit, End, Generation, Piece, TokenLogprob
 
 QUIET_S = 0.002
 """An idle engine starts once nothing more has come for this long, so that simultaneous requests share a batch."""
@@ -38,6 +41,7 @@ class Lockstep(Protocol):
 
     def fill(self) -> bool: ...
     def scores(self) -> AbstractContextManager[Scores]: ...
+    def places(self) -> AbstractContextManager[Scores]: ...
     def step(self) -> Sequence[int]: ...
     def close(self) -> None: ...
 
@@ -53,6 +57,12 @@ class Vocabulary(Struct, frozen=True, kw_only=True):
     ends: frozenset[int]
     pad: int
     spell: Callable[[int, bool], bytes]
+    name: Name = lambda token: b"%d" % token
+    """A token as it is told with its log-probability."""
+    ids_of: Callable[[str], Sequence[int]] = lambda _: ()
+    """The tokens of a text, special ones recognised."""
+    open_grammar: Callable[[str], Constraint] | None = None
+    """None where no generation has a grammar."""
 
 
 class Row:
@@ -64,28 +74,86 @@ class Row:
         sampling = generation.sampling
         self.seeded = sampling.seed is not None and sampling.temperature > 0
         self.chooser = Chooser(sampling, self.prompt) if needs_scores(sampling) else None
+        self.echo = _echoed(generation, vocabulary) if generation.echo else None
+        self._chance: Chance | None = None
+        self._generation = generation
+        self._visible: dict[int, bytes] = {}
         self.cancelled = False
         self.ended = False
         self._made = 0
         self._emit = emit
         self._vocabulary = vocabulary
 
+    def prepare(self) -> None:
+        """Open the grammar, which may take a moment: to be called in the thread that makes the tokens."""
+        generation, vocabulary = self._generation, self._vocabulary
+        found = [(marker, vocabulary.ids_of(marker)) for marker in generation.markers]
+        self._visible = {ids[0]: marker.encode() for marker, ids in found if len(ids) == 1}
+        grammar = grammar_of(generation, vocabulary.ids_of)
+        if grammar is not None and vocabulary.open_grammar is not None:
+            constraint = vocabulary.open_grammar(grammar)
+            self.chooser = Chooser(generation.sampling, self.prompt, constraint)
+
     def cancel(self) -> None:
         """Stop at the end of the token that is being made."""
         self.cancelled = True
 
+    @property
+    def looks(self) -> bool:
+        """Whether the highest score does not decide, or is to be told."""
+        return self.chooser is not None or self._generation.top_logprobs is not None
+
+    def read(self, places: Callable[[], AbstractContextManager[Scores]], *, more: bool) -> None:
+        """A part of the prompt was read, and there is ``more`` of it or not."""
+        if self.ended:
+            return
+        self._emit(READ)
+        if self.echo:
+            if self.echo.wants_scores:
+                with places() as scores:
+                    self.echo.take(scores)
+            if not more:
+                self._emit(Echo(self.echo.tokens))
+        if not more and self._generation.max_tokens == 0:
+            self.end("length")
+
+    def choose(self, scores: Scores) -> int:
+        """The next token; where the grammar cannot be followed, this row ends, and no other."""
+        try:
+            token = self.chooser.choose(scores) if self.chooser else int(scores.argmax())
+        except GrammarError as error:
+            self.end("error", str(error))
+            return int(scores.argmax())
+        top = self._generation.top_logprobs
+        if top is not None:
+            self._chance = chance(scores, token, top, self._vocabulary.name)
+        return token
+
     def take(self, token: int) -> None:
         """One more token was made."""
+        if self.ended:
+            return
         self._made += 1
         if token in self._vocabulary.ends:
-            self._emit(Piece(b"", 1))
+            self._emit(Piece(b"", 1, self._told(b"", token, ends=True)))
             self.end("stop")
             return
-        if self.chooser:
-            self.chooser.remember(token)
-        self._emit(Piece(self._vocabulary.spell(token, self._made == 1), 1))
+        try:
+            if self.chooser:
+                self.chooser.remember(token)
+        except GrammarError as error:
+            self.end("error", str(error))
+            return
+        data = self._visible.get(token) or self._vocabulary.spell(token, self._made == 1)
+        self._emit(Piece(data, 1, self._told(data, token)))
         if self._made >= self.limit:
             self.end("length")
+
+    def _told(self, data: bytes, token: int, *, ends: bool = False) -> tuple[TokenLogprob, ...]:
+        if self._chance is None:
+            return ()
+        told = token_logprob(data, token, self._chance, self._vocabulary.name)
+        return (structs.replace(told, ends=True) if ends else told,)
 
     def end(self, reason: Literal["stop", "length", "cancelled", "error"], error: str | None = None) -> None:
         """Tell the requester, once."""
@@ -104,13 +172,16 @@ class Group:
         self.size = len(rows)
         self.live = list(enumerate(rows))
         self.filling = True
-        self._choosing = any(row.chooser for row in rows)
+        self._choosing = any(row.looks for row in rows)
         self._batch = open_batch([row.prompt for row in rows], max(row.limit for row in rows))
 
     def read(self) -> None:
         """Read the next part of the prompts."""
         try:
-            self.filling = self._batch.fill()
+            more = self._batch.fill()
+            for _, row in self.live:
+                row.read(self._batch.places, more=more)
+            self.filling = more or all(row.ended for _, row in self.live)
         except Exception as error:
             fail((row for _, row in self.live), error)
 
@@ -139,11 +210,11 @@ class Group:
 
     def _choose(self) -> None:
         """Where the highest score does not decide, make the chosen token's the highest."""
-        choosing = [(i, row.chooser) for i, row in self.live if row.chooser]
+        choosing = [(i, row) for i, row in self.live if row.looks]
         if choosing:
             with self._batch.scores() as scores:
-                for i, chooser in choosing:
-                    scores[i, chooser.choose(scores[i])] = float("inf")
+                for i, row in choosing:
+                    scores[i, row.choose(scores[i])] = float("inf")
 
 
 class Scheduler:
@@ -231,6 +302,7 @@ class Scheduler:
                 row.end("cancelled")
             free = max(0, min(self._slots - live, 2 * self._slots - held, len(self._waiting)))
             rows = [self._waiting.popleft() for _ in range(free)]
+        rows = [row for row in rows if prepared(row)]
         for together in partition(rows, self._vocabulary) if self._lockstep else [[row] for row in rows]:
             try:
                 self._groups.append(Group(together, self._open_batch))
@@ -247,7 +319,8 @@ class Scheduler:
 def partition(rows: Iterable[Row], vocabulary: Vocabulary) -> list[list[Row]]:
     """Which rows share a batch, longest prompts first.
 
-    Alone: seeded sampling, whose last bits must not depend on company, and prompts that end like padding. Others
+    Alone: seeded sampling, whose last bits must not depend on company, prompts that are echoed and those that end like
+    padding. Others
     together as long as padding at most doubles a prompt, since all rows are prefilled to the length of the longest, and
     as long as all of it may be read at once.
     """
@@ -257,7 +330,7 @@ def partition(rows: Iterable[Row], vocabulary: Vocabulary) -> list[list[Row]]:
     for row in sorted(rows, key=lambda row: -len(row.prompt)):
         longest = len(open_group[0].prompt) if open_group else 0
         fits = len(open_group) < min(MAX_ROWS, most // max(longest, 1))
-        if row.seeded or row.prompt[-1] == vocabulary.pad:
+        if row.seeded or row.echo or row.prompt[-1] == vocabulary.pad:
             groups.append([row])
         elif open_group and fits and 2 * len(row.prompt) + SLACK >= longest:
             open_group.append(row)
@@ -265,6 +338,24 @@ def partition(rows: Iterable[Row], vocabulary: Vocabulary) -> list[list[Row]]:
             open_group = [row]
             groups.append(open_group)
     return groups
+
+
+def _echoed(generation: Generation, vocabulary: Vocabulary) -> EchoedPrompt:
+    return EchoedPrompt(
+        generation.prompt.ids or (),
+        generation.top_logprobs,
+        spell=lambda token: vocabulary.spell(token, False),
+        name=vocabulary.name,
+    )
+
+
+def prepared(row: Row) -> bool:
+    """Whether ``row`` can go on; it is ended where its grammar cannot be opened."""
+    try:
+        row.prepare()
+    except Exception as error:
+        fail([row], error)
+    return not row.ended
 
 
 def fail(rows: Iterable[Row], error: BaseException) -> None:

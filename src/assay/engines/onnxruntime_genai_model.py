@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from assay.engines.cpu_threads import default_threads
 from assay.engines.onnxruntime_genai_api import Batch, GenAIError, Library, LoadedModel
 from assay.engines.onnxruntime_genai_batch import Scheduler, Vocabulary
 from assay.engines.onnxruntime_genai_folder import Settings, read_settings, read_template
+from assay.engines.onnxruntime_genai_grammar import Grammars, TokenTable
 from assay.engines.onnxruntime_genai_tokens import read_tokens
 from assay.engines.probe_onnxruntime_genai import GenAIProber
 from assay.engines.worker.model import (
     EVERY_FEATURE,
     Emit,
+    Feature,
     Generation,
     Handle,
     Message,
@@ -60,8 +63,6 @@ def open_model(spec: Spec) -> Model:
 class GenAIModel:
     """One loaded model; all tokens are made by its scheduler's thread."""
 
-    features = EVERY_FEATURE
-
     def __init__(
         self, library: Library, folder: Path, settings: Settings, options: EngineOptions, threads: int
     ) -> None:
@@ -73,8 +74,20 @@ class GenAIModel:
         self._frame = (tokens.prefix, tokens.suffix)
         self._settings = settings
         self._loaded = LoadedModel(library, folder, _overlay(threads), vocabulary=settings.vocabulary)
-        lockstep = self._warm_up()
-        vocabulary = Vocabulary(size=settings.vocabulary, ends=settings.ends, pad=settings.pad, spell=tokens.bytes_of)
+        lockstep, everywhere = self._warm_up()
+        self.features: frozenset[Feature] = EVERY_FEATURE if everywhere else EVERY_FEATURE - {"echo"}
+        grammars = Grammars(
+            partial(TokenTable, tokens, size=settings.vocabulary, ends=settings.ends, encode=self._encode)
+        )
+        vocabulary = Vocabulary(
+            size=settings.vocabulary,
+            ends=settings.ends,
+            pad=settings.pad,
+            spell=tokens.bytes_of,
+            name=tokens.name_of,
+            ids_of=self._encode,
+            open_grammar=grammars.open,
+        )
         self._scheduler = Scheduler(self._open_batch, vocabulary, self.slots, lockstep=lockstep)
         self.arguments: Mapping[str, Any] = {
             "threads": threads,
@@ -89,6 +102,11 @@ class GenAIModel:
     @property
     def broken(self) -> str | None:
         return self._scheduler.broken
+
+    @property
+    def chat_template(self) -> str | None:
+        """The folder's own."""
+        return self._template.source if self._template else None
 
     def render(self, messages: Sequence[Message], options: Mapping[str, Any]) -> PromptInput:
         """The folder's own template; ``Refused`` where it has none."""
@@ -132,8 +150,10 @@ class GenAIModel:
         self._scheduler.close()
         self._loaded.close()
 
-    def _warm_up(self) -> bool:
-        """Make a token, so that a model that loads but cannot run fails here; tell whether prompts may share a batch.
+    def _warm_up(self) -> tuple[bool, bool]:
+        """Make a token, so that a model that loads but cannot run fails here.
+
+        Tell whether prompts may share a batch, and whether all places of a prompt are scored.
 
         They may where one that is padded is scored as it is alone. That is not so where the graph scores the last place
         only, padding or not, where it has a state that padding changes, or where it takes one prompt at a time.
@@ -141,13 +161,25 @@ class GenAIModel:
         some = [place * self._settings.vocabulary // 9 for place in range(1, 9)]
         some = [token for token in some if token != self._settings.pad]
         alone = self._scores([some])
+        everywhere = self._scored_everywhere(some)
         if self.slots == 1:
-            return False
+            return False, everywhere
         try:
             padded = self._scores([some, some * 2])
         except GenAIError:
+            return False, everywhere
+        return bool(np.allclose(padded, alone, atol=NEAR * float(np.ptp(alone)))), everywhere
+
+    def _scored_everywhere(self, prompt: Sequence[int]) -> bool:
+        batch = self._open_batch([prompt], 1)
+        try:
+            batch.fill()
+            with batch.places():
+                return True
+        except GenAIError:
             return False
-        return bool(np.allclose(padded, alone, atol=NEAR * float(np.ptp(alone))))
+        finally:
+            batch.close()
 
     def _scores(self, prompts: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
         """The scores of the first prompt's first new token and of its second, (2, vocabulary)."""
@@ -164,6 +196,9 @@ class GenAIModel:
 
     def _open_batch(self, prompts: Sequence[Sequence[int]], room: int) -> Batch:
         return Batch(self._loaded, prompts, pad=self._settings.pad, room=room)
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return self._loaded.encode(text.replace("\0", ""))
 
     def _ids(self, text: str, param: str) -> tuple[int, ...]:
         if "\0" in text:

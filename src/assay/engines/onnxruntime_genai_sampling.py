@@ -1,4 +1,4 @@
-"""Which token comes next, from the scores of one row: penalties, temperature, top-k, top-p, min-p, seed.
+"""Which token comes next, from the scores of one row: bias, penalties, grammar, temperature, top-k, top-p, min-p, seed.
 
 ONNX Runtime GenAI samples a whole batch with one set of options and one random stream. Done here, every request keeps
 its own, and requests with different options share a batch.
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from assay.engines.onnxruntime_genai_grammar import Constraint
 from assay.engines.worker.model import Sampling
 
 Scores = npt.NDArray[np.float32]
@@ -20,7 +21,7 @@ _NEUTRAL = Sampling()
 
 def needs_scores(sampling: Sampling) -> bool:
     """Whether the highest raw score does not already decide."""
-    return sampling.temperature > 0 or penalises(sampling)
+    return sampling.temperature > 0 or bool(sampling.logit_bias) or penalises(sampling)
 
 
 def penalises(sampling: Sampling) -> bool:
@@ -32,8 +33,9 @@ def penalises(sampling: Sampling) -> bool:
 class Chooser:
     """Chooses the tokens of one generation; remembers what came before, and where its random stream stands."""
 
-    def __init__(self, sampling: Sampling, prompt: Sequence[int]) -> None:
+    def __init__(self, sampling: Sampling, prompt: Sequence[int], constraint: Constraint | None = None) -> None:
         self._sampling = sampling
+        self._constraint = constraint
         self._seen = set(prompt)
         self._made: Counter[int] = Counter()
         self._random = np.random.default_rng(None if sampling.seed is None else abs(sampling.seed))
@@ -41,8 +43,18 @@ class Chooser:
     def choose(self, scores: Scores) -> int:
         """The next token; ``scores`` (vocabulary,) is left as it was."""
         sampling = self._sampling
+        if sampling.logit_bias:
+            scores = self._lean(scores)
         if penalises(sampling):
             scores = self._penalise(scores)
+        if self._constraint is not None:
+            allowed = self._constraint.allowed()
+            return int(allowed[self._draw(scores[allowed])])
+        return self._draw(scores)
+
+    def _draw(self, scores: Scores) -> int:
+        """The place of the token that comes next in ``scores``."""
+        sampling = self._sampling
         if sampling.temperature <= 0:
             return int(scores.argmax())
         ids, probabilities = distribution(scores, sampling)
@@ -53,6 +65,13 @@ class Chooser:
     def remember(self, token: int) -> None:
         """``token`` has become part of the answer."""
         self._made[token] += 1
+        if self._constraint is not None:
+            self._constraint.take(token)
+
+    def _lean(self, scores: Scores) -> Scores:
+        scores, bias = scores.copy(), self._sampling.logit_bias
+        scores[list(bias)] += np.fromiter(bias.values(), dtype=np.float32)
+        return scores
 
     def _penalise(self, scores: Scores) -> Scores:
         """Repetition: over prompt and answer, as transformers has it. Frequency and presence: over the answer."""

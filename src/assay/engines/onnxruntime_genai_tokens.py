@@ -28,8 +28,22 @@ class Tokens:
         self._strips = any(step["type"] == "Strip" and step.get("start") for step in steps)
         spell = _speller(steps)
         self._bytes = {number: spell(token) for token, number in _vocabulary(tokenizer["model"]).items()}
+        self.special: dict[int, bytes] = {}
+        """What the special tokens are called; they stand for no text."""
         for number, entry in added.items():
-            self._bytes[number] = b"" if entry.get("special") else str(entry["content"]).encode()
+            content = str(entry["content"]).encode()
+            self._bytes[number] = b"" if entry.get("special") else content
+            if entry.get("special"):
+                self.special[number] = content
+
+    @property
+    def plain(self) -> Mapping[int, bytes]:
+        """The bytes of every token, none for special ones."""
+        return self._bytes
+
+    def name_of(self, token: int) -> bytes:
+        """The token's bytes; a special one's name."""
+        return self.special.get(token) or self._bytes.get(token, b"")
 
     def bytes_of(self, token: int, first: bool) -> bytes:
         """The token's bytes, none for a special or unknown one; ``first`` when it begins the answer."""

@@ -23,7 +23,18 @@ from numpy.lib.format import open_memmap
 
 from assay.engines.probe_model import Probeable, Prober
 from assay.engines.worker.child import die_with_parent, end_as_orphan, failure, open_model, take_stdout, tell
-from assay.engines.worker.model import Event, Generation, Model, Piece, PromptInput, Refused, Sampling, Spec
+from assay.engines.worker.model import (
+    READ,
+    End,
+    Event,
+    Generation,
+    Model,
+    Piece,
+    PromptInput,
+    Refused,
+    Sampling,
+    Spec,
+)
 from assay.errors import BadInput, EngineError
 from assay.types import NS, Probed, ProbeRequest, Scored
 
@@ -145,12 +156,12 @@ class _Asked:
         pieces: list[tuple[int, Piece]] = []
         while True:
             at, event = events.get()
-            if isinstance(event, Piece):
+            if isinstance(event, End):
+                break
+            if isinstance(event, Piece) and event is not READ:
                 pieces.append((at, event))
-                continue
-            if event.error:
-                raise EngineError("the engine failed while it answered", why=event.error)
-            break
+        if event.error:
+            raise EngineError("the engine failed while it answered", why=event.error)
         self._rate(pieces)
         return b"".join(piece.data for _, piece in pieces).decode("utf-8", "replace")
 

@@ -18,6 +18,22 @@ from assay.formats.source import Reader, reader_of
 VERSIONS = (2, 3)
 MAX_DIMENSIONS = 4
 MAX_ELEMENTS = 1 << 63
+POOLINGS = ("none", "mean", "cls", "last", "rank")
+"""By llama.cpp's numbers: how the tokens' vectors become one; ``rank`` is that of models that rank documents."""
+ENCODERS = frozenset(
+    {
+        "bert",
+        "eurobert",
+        "gemma-embedding",
+        "jina-bert-v2",
+        "jina-bert-v3",
+        "modern-bert",
+        "neo-bert",
+        "nomic-bert",
+        "nomic-bert-moe",
+    }
+)
+"""Architectures that make no text."""
 
 
 class Tensor(NamedTuple):
@@ -73,6 +89,21 @@ class GgufHeader(NamedTuple):
     def context_length(self) -> int | None:
         """Tokens that the model was made for."""
         return self._count(f"{self.architecture}.context_length")
+
+    @property
+    def pooling(self) -> str | None:
+        """How the model makes one vector of a text, one of ``POOLINGS``; None where the file does not tell.
+
+        The mean for an encoder without a word on it. A model that makes text tells ``none`` or nothing.
+        """
+        number = self._count(f"{self.architecture}.pooling_type")
+        told = POOLINGS[number] if number is not None and number < len(POOLINGS) else None
+        return "mean" if self.architecture in ENCODERS and told in (None, "none") else told
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the model was made for embeddings."""
+        return self.pooling in ("mean", "cls", "last")
 
     @property
     def parameters(self) -> int | None:

@@ -8,18 +8,19 @@ tokens back; redirects are not followed, as they would carry the key elsewhere.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace, TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 from msgspec import structs
 
 from assay.measure.tap import read_body
 from assay.measure.transcript import Transcript
-from assay.measure.wire import Counting, error_text, request_body
+from assay.measure.wire import Counting, error_text, messages_of, parameters_of, request_body
 from assay.types import Decoding, Endpoint, Prompt, Sample
 
 KEEP_ALIVE_S = 2.0
@@ -51,7 +52,8 @@ class Client:
     """Asks one endpoint. Use as ``async with Client(endpoint, ...) as client``.
 
     ``connections`` bounds how many are open at once; ``headers`` (the API key among them) are sent with every request
-    and appear in no sample: an echo of one in an error message is blotted out.
+    and appear in no sample: an echo of one in an error message is blotted out. ``tls`` says whom to trust, None: whom
+    the system does.
 
     Streams are asked for token counts in every chunk (``stream_options.continuous_usage_stats``), which makes the count
     of a coalesced first chunk exact. A server that answers 400 or 422 to that is asked for counts at the end only, then
@@ -59,11 +61,19 @@ class Client:
     request that was accepted. ``token_source`` tells the outcome.
     """
 
-    def __init__(self, endpoint: Endpoint, *, connections: int = 1, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        connections: int = 1,
+        headers: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._url = f"{endpoint.url}/chat/completions"
         self._model = endpoint.model
         self._connections = connections
         self._headers = dict(headers or {})
+        self._tls: ssl.SSLContext | bool = tls or True
         self._counting = Counting.EVERY_CHUNK
         self._session: aiohttp.ClientSession
 
@@ -71,7 +81,7 @@ class Client:
         trace = aiohttp.TraceConfig()
         trace.on_request_chunk_sent.append(_stamp_sent)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE_S),
+            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE_S, ssl=self._tls),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
             headers={"Content-Type": "application/json", "Accept-Encoding": "identity", **self._headers},
             trace_configs=[trace],
@@ -99,9 +109,23 @@ class Client:
         ``timeout_s`` is for the whole request, connecting included. ``heard`` gets each piece of text as it comes, for
         somebody who reads along; its own time is then part of the gaps.
         """
+        messages, parameters = messages_of(prompt), parameters_of(decoding)
+        return await self.chat(messages, parameters, blank, stream=stream, timeout_s=timeout_s, heard=heard)
+
+    async def chat(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        parameters: Mapping[str, Any],
+        blank: Sample,
+        *,
+        stream: bool = True,
+        timeout_s: float = 120.0,
+        heard: Callable[[str], None] | None = None,
+    ) -> Sample:
+        """The same for a whole conversation; ``parameters`` are fields of the request, those that are None left out."""
         while True:
             counting = self._counting
-            body = request_body(self._model, prompt, decoding, stream=stream, counting=counting)
+            body = request_body(self._model, messages, parameters, stream=stream, counting=counting)
             exchange = _Exchange(Transcript(heard))
             await self._run(exchange, body, timeout_s)
             if not (stream and exchange.refused_counting and counting < Counting.NOTHING):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -76,19 +77,35 @@ class Counting(IntEnum):
     NOTHING = 2
 
 
-def request_body(model: str, prompt: Prompt, decoding: Decoding, *, stream: bool, counting: Counting) -> bytes:
-    """JSON of a ``/chat/completions`` request; parameters that are None or empty are left out."""
-    messages = [{"role": "system", "content": prompt.system}] if prompt.system is not None else []
-    messages.append({"role": "user", "content": prompt.prompt})
-    body: dict[str, Any] = {"model": model, "messages": messages, "max_tokens": decoding.max_tokens, "stream": stream}
-    optional = {
+def messages_of(prompt: Prompt) -> list[dict[str, str]]:
+    """The conversation that a prompt is: its system message, if it has one, and the prompt."""
+    system = [{"role": "system", "content": prompt.system}] if prompt.system is not None else []
+    return [*system, {"role": "user", "content": prompt.prompt}]
+
+
+def parameters_of(decoding: Decoding) -> dict[str, Any]:
+    """Fields of a request by their names there."""
+    return {
+        "max_tokens": decoding.max_tokens,
         "temperature": decoding.temperature,
         "top_p": decoding.top_p,
         "top_k": decoding.top_k,
         "seed": decoding.seed,
         "stop": list(decoding.stop) or None,
     }
-    body |= {name: value for name, value in optional.items() if value is not None}
+
+
+def request_body(
+    model: str,
+    messages: Sequence[Mapping[str, str]],
+    parameters: Mapping[str, Any],
+    *,
+    stream: bool,
+    counting: Counting,
+) -> bytes:
+    """JSON of a ``/chat/completions`` request; parameters that are None are left out."""
+    body: dict[str, Any] = {"model": model, "messages": messages, "stream": stream}
+    body |= {name: value for name, value in parameters.items() if value is not None}
     if stream and counting is not Counting.NOTHING:
         body["stream_options"] = {"include_usage": True}
         if counting is Counting.EVERY_CHUNK:

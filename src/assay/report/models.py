@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.report import proofs
@@ -83,7 +83,33 @@ def answered(told: Any) -> list[str]:
     return [
         f"ran {told.variant} on {engine}: {'; '.join(told.reasons)}",
         f"load {duration(told.load_s)}, {speed}, {tokens}, ended by {sample.finish or UNKNOWN}",
+        *placed(told),
     ]
+
+
+def opened(place: Any) -> list[str]:
+    """The choice and the steps of a chat's ``app.Place``."""
+    reasons = f"chose {place.variant}: {'; '.join(place.reasons)}" if place.reasons else f"chose {place.variant}"
+    load = f"loaded in {duration(place.load_s)}" if place.load_s is not None else "it was loaded already"
+    return [reasons, f"{placed(place)[0]}, {load}"]
+
+
+def loaded(told: Mapping[str, Any]) -> str:
+    """What the service says of a model that it has loaded, in a line."""
+    memory = f", {size(told['resident'])} of memory" if told.get("resident") else ""
+    stays = f", goes after {told['expires_s']:.0f} idle s" if told.get("expires_s") is not None else ""
+    took = f", loaded in {duration(told['load_s'])}" if told.get("load_s") is not None else ""
+    state = told.get("state", UNKNOWN)
+    return f"{told.get('id', UNKNOWN)} on {told.get('engine', UNKNOWN)}: {state}{took}{memory}{stays}"
+
+
+def placed(told: Any) -> list[str]:
+    """Where a model ran, why there, and how long it took to find and fetch it; of an ``app.Answer`` or a place."""
+    if told.where is None:
+        return []
+    fetched = f"fetched in {duration(told.fetched_s)}" if told.fetched_s is not None else "nothing to fetch"
+    why = f" ({told.why_there})" if told.why_there else ""
+    return [f"in {told.where}{why}; found in {duration(told.found_s)}, {fetched}"]
 
 
 def _facts(one: Any) -> list[str]:

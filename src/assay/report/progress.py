@@ -113,17 +113,25 @@ class ProgressReporter:
 
 
 def _bar(console: Console) -> Progress:
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
     from rich.table import Column
+    from rich.text import Text
 
     def column(name: str, style: str) -> TextColumn:
         shape = Column(no_wrap=True, overflow="ellipsis")
         return TextColumn("{task.fields[" + name + "]}", style=style, markup=False, table_column=shape)
 
+    class Waited(ProgressColumn):
+        """Seconds of a step of which nobody can say how long it takes."""
+
+        def render(self, task: Task) -> Text:
+            return Text("" if task.total or task.elapsed is None else clock(task.elapsed), style="cyan")
+
     return Progress(
         SpinnerColumn(),
         column("stage", "bold"),
         BarColumn(bar_width=28 if console.width >= WIDE else 8),
+        Waited(),
         column("count", "green"),
         column("left", "cyan"),
         column("text", "dim"),

@@ -88,14 +88,14 @@ class Store:
         return locked(self.layout.lock(slug(id)), waits, cancelled)
 
     @contextlib.contextmanager
-    def hold(self, id: str) -> Iterator[None]:  # noqa: A002
+    def hold(self, id: str, cancelled: threading.Event | None = None) -> Iterator[None]:  # noqa: A002
         """Use the variant: a mark of this process says so until the end, and its record that it was used now.
 
         Raises:
-            UnknownModel: it is not here.
+            UnknownModel: it is not here. Stopped: ``cancelled`` was set while another process changed it.
         """
         since = now()
-        with self.lock(id):
+        with self.lock(id, cancelled=cancelled):
             stored = self.find(id)
             if stored is None:
                 raise UnknownModel(f"{id} is not on this machine", remedy=f"assay model download {id}")

@@ -54,6 +54,8 @@ class Variant(Struct, frozen=True, kw_only=True):
     languages: tuple[str, ...] = ()
     min_memory: int | None = None
     notes: str | None = None
+    key: str | None = None
+    """Where the key of a remote one is kept: ``env:NAME`` or ``keyring:SERVICE/USER``; never the key itself."""
 
     @property
     def selector(self) -> str:

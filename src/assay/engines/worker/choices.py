@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from msgspec import Struct
 
-from assay.engines.worker.model import End, Event, Generation, Handle, Model, Piece
+from assay.engines.worker.model import Echo, End, Event, Generation, Handle, Model, Piece
 from assay.engines.worker.text import TextStream
+from assay.engines.worker.token_trail import TokenTrail, Told
+from assay.engines.worker.tool_calls import CallPart
 
 
 class Counters:
@@ -18,7 +20,10 @@ class Counters:
     def __init__(self) -> None:
         self.requests = 0
         self.running = 0
-        """Generations that the engine has not ended."""
+        """Generations and embeddings that the engine has not ended."""
+        self.progress = 0
+        """Grows with whatever the engine tells: a token, a part of a prompt, a vector, an end. While something runs and
+        this stands still, the engine is at one long step, or stuck."""
         self.generated_tokens = 0
         """Tokens the engine has made, those after a cancel included; tokens of pieces without a count are left out."""
         self.cancelled = 0
@@ -26,18 +31,24 @@ class Counters:
 
 
 class Delta(Struct, frozen=True, kw_only=True):
-    """News of one choice. ``tokens`` is its completion tokens so far, None where unknown; ``finish`` ends it."""
+    """News of one choice. ``tokens`` is its completion tokens so far, None where unknown; ``finish`` ends it.
+
+    ``told`` is the tokens that begin in ``text``, where they were asked for; those without text come with the next.
+    """
 
     choice: int
     text: str
     tokens: int | None
     finish: str | None = None
     error: str | None = None
+    told: tuple[Told, ...] = ()
+    calls: tuple[CallPart, ...] = ()
 
 
 class _Choice:
-    def __init__(self, stops: tuple[str, ...]) -> None:
+    def __init__(self, stops: tuple[str, ...], trail: TokenTrail | None) -> None:
         self.stream = TextStream(stops)
+        self.trail = trail
         self.sent: list[str] = []
         self.tokens: int | None = 0
         self.finish: str | None = None
@@ -52,11 +63,22 @@ class Choices:
     at the end in every case; it stops what still runs.
     """
 
-    def __init__(self, model: Model, generations: list[Generation], stops: tuple[str, ...], counters: Counters) -> None:
+    def __init__(
+        self,
+        model: Model,
+        generations: list[Generation],
+        stops: tuple[str, ...],
+        counters: Counters,
+        *,
+        given: Sequence[str | None] = (),
+        tells_end: bool = False,
+    ) -> None:
+        """``given`` is each generation's prompt where that is a text and echoed; ``tells_end`` as in ``TokenTrail``."""
+        self._given = given
         self._model = model
         self._counters = counters
         self._loop = asyncio.get_running_loop()
-        self._choices = [_Choice(stops) for _ in generations]
+        self._choices = [_Choice(stops, _trail(generation, tells_end=tells_end)) for generation in generations]
         self._news = asyncio.Event()
         self._deltas: list[Delta] = []
         self.cached_tokens: int | None = None
@@ -99,22 +121,33 @@ class Choices:
 
     def _receive(self, i: int, event: Event) -> None:
         choice = self._choices[i]
-        if isinstance(event, End):
+        self._counters.progress += 1
+        if isinstance(event, Piece):
+            self._counters.generated_tokens += event.tokens or 0
+            if choice.finish is None:
+                self._piece(i, choice, event)
+        elif isinstance(event, End):
             self._end(i, choice, event)
-            return
-        self._counters.generated_tokens += event.tokens or 0
-        if choice.finish is None:
-            self._piece(i, choice, event)
+        elif choice.finish is None:
+            self._echo(i, choice, event)
 
     def _piece(self, i: int, choice: _Choice, piece: Piece) -> None:
         known = choice.tokens is not None and piece.tokens is not None
         choice.tokens = choice.tokens + piece.tokens if known else None  # type: ignore[operator]
         text = choice.stream.feed(piece.data)
+        if choice.trail is not None:
+            choice.trail.add(piece.data, piece.logprobs)
         if choice.stream.stopped:
             self._cancel(choice, self._handles[i])
             self._finish(i, choice, text, "stop")
         elif text:
             self._tell(i, choice, text)
+
+    def _echo(self, i: int, choice: _Choice, echo: Echo) -> None:
+        """The prompt is no part of what stop strings are looked for in."""
+        given = self._given[i] if self._given else None
+        text, told = (choice.trail or TokenTrail(tells_end=False)).echo(echo.tokens, given)
+        self._add(Delta(choice=i, text=text, tokens=choice.tokens, told=told if choice.trail else ()))
 
     def _end(self, i: int, choice: _Choice, end: End) -> None:
         self._counters.running -= 1
@@ -128,13 +161,24 @@ class Choices:
     def _finish(self, i: int, choice: _Choice, text: str, finish: str, error: str | None = None) -> None:
         if text:
             self._tell(i, choice, text)
+        if choice.trail is not None and not choice.stream.stopped:
+            told = choice.trail.end()
+            if told:
+                self._add(Delta(choice=i, text="", tokens=choice.tokens, told=told))
         choice.finish = finish
         if choice.tokens is None:
             choice.tokens = self._model.count("".join(choice.sent))
-        self._deltas.append(Delta(choice=i, text="", tokens=choice.tokens, finish=finish, error=error))
-        self._news.set()
+        self._add(Delta(choice=i, text="", tokens=choice.tokens, finish=finish, error=error))
 
     def _tell(self, i: int, choice: _Choice, text: str) -> None:
         choice.sent.append(text)
-        self._deltas.append(Delta(choice=i, text=text, tokens=choice.tokens))
+        told = choice.trail.send(text) if choice.trail is not None else ()
+        self._add(Delta(choice=i, text=text, tokens=choice.tokens, told=told))
+
+    def _add(self, delta: Delta) -> None:
+        self._deltas.append(delta)
         self._news.set()
+
+
+def _trail(generation: Generation, *, tells_end: bool) -> TokenTrail | None:
+    return TokenTrail(tells_end=tells_end) if generation.top_logprobs is not None else None

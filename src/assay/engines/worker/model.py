@@ -7,7 +7,8 @@ usage, ``n``, the context check and cancellation. An engine's file offers ``open
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, get_args
+from concurrent.futures import Future
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from msgspec import Struct
 
@@ -23,6 +24,12 @@ Feature = Literal[
     "frequency_penalty",
     "presence_penalty",
     "n",
+    "logprobs",
+    "logit_bias",
+    "json_schema",
+    "grammar",
+    "tools",
+    "echo",
 ]
 """What a request may ask for; what a model does not list is refused with a 400 that names the field."""
 
@@ -79,17 +86,47 @@ class Sampling(Struct, frozen=True, kw_only=True):
     repetition_penalty: float = 1.0
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = {}
+    """Token id -> what is added to its score before anything else, -100 to 100."""
 
 
 class Generation(Struct, frozen=True, kw_only=True):
     """One text to generate. The worker has seen to it that ``prompt.length + max_tokens`` fits the context.
 
-    ``max_tokens`` is >= 1; None only for a text model without a context length when the request names no limit.
+    ``max_tokens`` is >= 1, or 0 where only the ``echo`` is wanted; None only for a text model without a context length
+    when the request names no limit.
     """
 
     prompt: PromptInput
     max_tokens: int | None
     sampling: Sampling
+    top_logprobs: int | None = None
+    """How many alternatives each token is to be told with, 0 for the token alone; None: no log-probabilities."""
+    json_schema: str | None = None
+    """JSON Schema (as JSON) that the answer must satisfy; ``{"type": "object"}`` for any object."""
+    grammar: str | None = None
+    """Instead of a schema, a grammar in llguidance's Lark that the answer must follow. ``marker_0`` in it stands for
+    the first of ``markers``: the token of that spelling, or its characters where there is none."""
+    markers: tuple[str, ...] = ()
+    """Strings that must appear in the pieces' text even where they are special tokens, which are otherwise hidden."""
+    echo: bool = False
+    """Whether an ``Echo`` of the prompt is to come before the answer."""
+
+
+class TokenLogprob(Struct, frozen=True):
+    """A token as its bytes, its natural log-probability, and the likeliest ones in its place, likeliest first.
+
+    Log-probabilities are logs of the softmax over the model's raw scores: before bias, penalties, temperature and cuts,
+    in every engine. ``logprob`` is None for the first token of a prompt, which nothing comes before.
+    """
+
+    data: bytes
+    logprob: float | None
+    top: tuple[tuple[bytes, float], ...] = ()
+    name: bytes = b""
+    """What a special token is called that has no bytes in the text; among the likeliest it comes by that name."""
+    ends: bool = False
+    """Whether it ended the turn."""
 
 
 class Piece(Struct, frozen=True):
@@ -101,6 +138,21 @@ class Piece(Struct, frozen=True):
 
     data: bytes
     tokens: int | None = 1
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """One for each token of the piece, where the generation asked for them; their bytes together are ``data``.
+
+    Tokens of a character that the limit cuts may have none, and so may others that the engine cannot tell of.
+    """
+
+
+READ = Piece(b"", 0)
+"""What an engine sends whenever it has read a part of a prompt, so that a long one is not taken for a stall."""
+
+
+class Echo(Struct, frozen=True):
+    """The prompt's tokens, sent once, before any text; with ``logprob`` where the generation asked for them."""
+
+    tokens: tuple[TokenLogprob, ...]
 
 
 class End(Struct, frozen=True, kw_only=True):
@@ -112,7 +164,7 @@ class End(Struct, frozen=True, kw_only=True):
     """Prompt tokens taken from a prefix cache; None where the engine cannot tell."""
 
 
-Event = Piece | End
+Event = Piece | Echo | End
 Emit = Callable[[Event], None]
 """Takes an event from any thread; never blocks and never raises."""
 
@@ -143,10 +195,19 @@ class Model(Protocol):
         """Why the engine can no longer serve, though its process lives; None while it can."""
         ...
 
+    @property
+    def chat_template(self) -> str | None:
+        """The source of the chat template, from which the worker knows how the model writes calls of functions.
+
+        Asked only of models with the feature ``tools``; None where there is no template.
+        """
+        ...
+
     def render(self, messages: Sequence[Message], options: Mapping[str, Any]) -> PromptInput:
         """The chat template's own rendering with the generation prompt; raise ``Refused`` where there is none.
 
-        ``options`` are the request's ``chat_template_kwargs``. Called from worker threads, possibly several at once.
+        ``options`` are the request's ``chat_template_kwargs``, and ``tools``, its functions, where it has any. Called
+        from worker threads, possibly several at once.
         """
         ...
 
@@ -168,4 +229,21 @@ class Model(Protocol):
 
     def close(self) -> None:
         """Free the engine; called once, when no generation runs."""
+        ...
+
+
+Vector = Sequence[float]
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A ``Model`` that gives embeddings."""
+
+    width: int
+    """Numbers of a vector."""
+    generates: bool
+    """Whether it also answers chats and completions; where not, those are refused and ``submit`` is never called."""
+
+    def embed(self, prompt: PromptInput) -> Future[Vector]:
+        """Queue a prompt, of at most ``context_length`` tokens; its vector has length 1 by the Euclidean norm."""
         ...

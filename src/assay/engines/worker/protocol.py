@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.json import encode
 
 from assay.engines.worker.choices import Delta
+from assay.engines.worker.logprobs import chat_logprobs, completion_logprobs
 from assay.engines.worker.request import Ask
+from assay.engines.worker.token_trail import Told
+from assay.engines.worker.tool_calls import CallPart
 
 DONE = b"data: [DONE]\n\n"
 
@@ -61,11 +65,8 @@ class Shapes:
         total = None if None in self._tokens.values() else sum(t for t in self._tokens.values() if t is not None)
         if delta.finish == "error":
             return event({"error": {"message": delta.error, "type": "server_error", "code": "engine_error"}})
-        if self._chat:
-            content = {"delta": {"content": delta.text} if delta.finish is None else {}}
-        else:
-            content = {"text": delta.text}  # type: ignore[dict-item]
-        return event(self._chunk(delta.choice, content, delta.finish, total))
+        content = {"delta": _delta(delta)} if self._chat else {"text": delta.text}
+        return event(self._chunk(delta.choice, content, delta.finish, total, delta.told))
 
     def last(self, completion_tokens: int | None, cached: int | None) -> bytes:
         """The usage chunk where it was asked for, and the end mark."""
@@ -76,14 +77,24 @@ class Shapes:
         return event(body) + DONE
 
     def whole(
-        self, texts: list[str], finishes: list[str], completion_tokens: int | None, cached: int | None
+        self,
+        texts: list[str],
+        finishes: list[str],
+        completion_tokens: int | None,
+        cached: int | None,
+        *,
+        told: Sequence[Sequence[Told]] = (),
+        calls: Sequence[Sequence[dict[str, Any]]] = (),
     ) -> dict[str, Any]:
-        """The body of an answer that was not streamed."""
+        """The body of an answer that was not streamed.
+
+        ``told`` is each choice's tokens, where they were asked for; ``calls`` its calls of functions, if any.
+        """
         choices = [
             {
                 "index": i,
-                **({"message": {"role": "assistant", "content": text}} if self._chat else {"text": text}),
-                "logprobs": None,
+                **({"message": _message(text, calls[i] if calls else ())} if self._chat else {"text": text}),
+                "logprobs": self._logprobs(told[i]) if self._ask.top_logprobs is not None else None,
                 "finish_reason": finish,
             }
             for i, (text, finish) in enumerate(zip(texts, finishes, strict=True))
@@ -91,8 +102,16 @@ class Shapes:
         counts = usage(self._prompt_tokens, completion_tokens, cached)
         return {**self._head, "object": self._object(stream=False), "choices": choices, "usage": counts}
 
-    def _chunk(self, choice: int, content: dict[str, Any], finish: str | None, tokens: int | None) -> dict[str, Any]:
-        entry = {"index": choice, **content, "logprobs": None, "finish_reason": finish}
+    def _chunk(
+        self,
+        choice: int,
+        content: dict[str, Any],
+        finish: str | None,
+        tokens: int | None,
+        told: tuple[Told, ...] = (),
+    ) -> dict[str, Any]:
+        logprobs = self._logprobs(told) if told else None
+        entry = {"index": choice, **content, "logprobs": logprobs, "finish_reason": finish}
         body = {**self._head, "object": self._object(stream=True), "choices": [entry]}
         if self._ask.continuous_usage:
             body["usage"] = usage(self._prompt_tokens, tokens, None)
@@ -100,7 +119,31 @@ class Shapes:
             body["usage"] = None
         return body
 
+    def _logprobs(self, told: Sequence[Told]) -> dict[str, Any]:
+        return chat_logprobs(told) if self._chat else completion_logprobs(told)
+
     def _object(self, *, stream: bool) -> str:
         if not self._chat:
             return "text_completion"
         return "chat.completion.chunk" if stream else "chat.completion"
+
+
+def _delta(delta: Delta) -> dict[str, Any]:
+    if delta.finish is not None:
+        return {}
+    if not delta.calls:
+        return {"content": delta.text}
+    return {"tool_calls": [_call_part(part) for part in delta.calls]}
+
+
+def _call_part(part: CallPart) -> dict[str, Any]:
+    if part.name is None:
+        return {"index": part.index, "function": {"arguments": part.arguments}}
+    function = {"name": part.name, "arguments": part.arguments}
+    return {"index": part.index, "id": part.id, "type": "function", "function": function}
+
+
+def _message(text: str, calls: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    if not calls:
+        return {"role": "assistant", "content": text}
+    return {"role": "assistant", "content": text or None, "tool_calls": list(calls)}

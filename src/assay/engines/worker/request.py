@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
 
+from assay.engines.worker.fields import boolean, integer, number, unsupported, wrong
 from assay.engines.worker.model import Feature, Message, Refused, Sampling
+from assay.engines.worker.tools import Tools, read_calls, read_tools
 
 MAX_CHOICES = 128
 MAX_STOPS = 16
+MAX_LOGPROBS = 20
+MAX_BIAS = 100
+_ID = re.compile(r"[0-9]{1,10}", re.ASCII)
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 
 
@@ -23,10 +28,16 @@ class Ask(Struct, frozen=True, kw_only=True):
     texts: tuple[str, ...] | None = None
     ids: tuple[tuple[int, ...], ...] | None = None
     template_options: Mapping[str, Any] = {}
+    tools: Tools | None = None
+    schema: Any = None
+    """The JSON Schema that the answer must satisfy, not checked yet; None where it may be any text."""
     n: int = 1
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     sampling: Sampling = Sampling()
+    top_logprobs: int | None = None
+    """How many alternatives to tell each token with; None: no log-probabilities are asked for."""
+    echo: bool = False
     stream: bool = False
     include_usage: bool = False
     continuous_usage: bool = False
@@ -34,59 +45,103 @@ class Ask(Struct, frozen=True, kw_only=True):
 
 def read_chat(body: Mapping[str, Any], features: frozenset[Feature]) -> Ask:
     """Check the body of ``/v1/chat/completions``; raise ``Refused``."""
-    return _read(body, features, messages=_messages(body), template_options=_template_options(body))
+    _refuse_unsupported(body, "echo")
+    return _read(
+        body,
+        features,
+        messages=_messages(body),
+        template_options=_template_options(body),
+        tools=_tools(body),
+        schema=_response_schema(body),
+        top_logprobs=_chat_logprobs(body),
+    )
 
 
 def read_completion(body: Mapping[str, Any], features: frozenset[Feature]) -> Ask:
     """Check the body of ``/v1/completions``; raise ``Refused``."""
-    texts, ids = _prompts(body)
-    return _read(body, features, texts=texts, ids=ids)
-
-
-def _read(body: Mapping[str, Any], features: frozenset[Feature], **prompt: Any) -> Ask:
-    _refuse_unsupported(body)
-    sampling = _sampling(body)
-    n = _integer(body, "n", 1, low=1, high=MAX_CHOICES)
-    _refuse_missing_features(sampling, n, features)
-    options = _stream_options(body)
-    return Ask(
-        model=_model(body),
-        n=n,
-        max_tokens=_max_tokens(body),
-        stop=_stop(body),
-        sampling=sampling,
-        stream=_boolean(body, "stream"),
-        include_usage=_boolean(options, "include_usage", of="stream_options."),
-        continuous_usage=_boolean(options, "continuous_usage_stats", of="stream_options."),
-        **prompt,
+    _refuse_unsupported(body, "top_logprobs", "tools", "tool_choice", "response_format")
+    texts, ids = prompts(body)
+    return _read(
+        body, features, texts=texts, ids=ids, top_logprobs=_completion_logprobs(body), echo=boolean(body, "echo")
     )
 
 
-def _model(body: Mapping[str, Any]) -> str:
+def _read(body: Mapping[str, Any], features: frozenset[Feature], **prompt: Any) -> Ask:
+    options = _stream_options(body)
+    ask = Ask(
+        model=model_id(body),
+        n=integer(body, "n", 1, low=1, high=MAX_CHOICES),
+        max_tokens=_max_tokens(body, least=0 if prompt.get("echo") else 1),
+        stop=_stop(body),
+        sampling=_sampling(body),
+        stream=boolean(body, "stream"),
+        include_usage=boolean(options, "include_usage", of="stream_options."),
+        continuous_usage=boolean(options, "continuous_usage_stats", of="stream_options."),
+        **prompt,
+    )
+    _refuse_missing_features(ask, features)
+    return ask
+
+
+def model_id(body: Mapping[str, Any]) -> str:
+    """The model that a body names."""
     model = body.get("model")
     if not isinstance(model, str) or not model:
-        raise _wrong("model", "a model id", model)
+        raise wrong("model", "a model id", model)
     return model
 
 
 def _sampling(body: Mapping[str, Any]) -> Sampling:
-    top_k = _integer(body, "top_k", 0, low=-1)
+    top_k = integer(body, "top_k", 0, low=-1)
     return Sampling(
-        temperature=_number(body, "temperature", 1.0, low=0, high=100),
-        top_p=_number(body, "top_p", 1.0, low=0, high=1, above_low=True),
+        temperature=number(body, "temperature", 1.0, low=0, high=100),
+        top_p=number(body, "top_p", 1.0, low=0, high=1, above_low=True),
         top_k=max(top_k, 0),
-        min_p=_number(body, "min_p", 0.0, low=0, high=1),
-        seed=None if body.get("seed") is None else _integer(body, "seed", 0),
-        repetition_penalty=_number(body, "repetition_penalty", 1.0, low=0, high=100, above_low=True),
-        frequency_penalty=_number(body, "frequency_penalty", 0.0, low=-2, high=2),
-        presence_penalty=_number(body, "presence_penalty", 0.0, low=-2, high=2),
+        min_p=number(body, "min_p", 0.0, low=0, high=1),
+        seed=None if body.get("seed") is None else integer(body, "seed", 0),
+        repetition_penalty=number(body, "repetition_penalty", 1.0, low=0, high=100, above_low=True),
+        frequency_penalty=number(body, "frequency_penalty", 0.0, low=-2, high=2),
+        presence_penalty=number(body, "presence_penalty", 0.0, low=-2, high=2),
+        logit_bias=_logit_bias(body),
     )
 
 
-def _refuse_missing_features(sampling: Sampling, n: int, features: frozenset[Feature]) -> None:
+def _logit_bias(body: Mapping[str, Any]) -> Mapping[int, float]:
+    bias = body.get("logit_bias")
+    if bias is None:
+        return {}
+    if not isinstance(bias, dict):
+        raise wrong("logit_bias", "an object of token ids and what to add to their scores", bias)
+    found = {}
+    for key, value in bias.items():
+        if not _ID.fullmatch(key):
+            raise Refused(f"logit_bias has the key {key[:80]!r}, which is no token id", param="logit_bias")
+        if value is None:
+            raise wrong(f"logit_bias.{key}", "a number", value)
+        found[int(key)] = number(bias, key, 0.0, low=-MAX_BIAS, high=MAX_BIAS, of="logit_bias.")
+    return {token: value for token, value in found.items() if value}
+
+
+def _chat_logprobs(body: Mapping[str, Any]) -> int | None:
+    asked = boolean(body, "logprobs")
+    count = integer(body, "top_logprobs", 0, low=0, high=MAX_LOGPROBS)
+    if count and not asked:
+        raise Refused("top_logprobs is only allowed when logprobs is true", param="top_logprobs")
+    return count if asked else None
+
+
+def _completion_logprobs(body: Mapping[str, Any]) -> int | None:
+    """The number is that of the alternatives; ``false``, which some clients send, asks for none."""
+    if body.get("logprobs") is None or body["logprobs"] is False:
+        return None
+    return integer(body, "logprobs", 0, low=0, high=MAX_LOGPROBS)
+
+
+def _refuse_missing_features(ask: Ask, features: frozenset[Feature]) -> None:
     neutral = Sampling()
-    asked = [name for name in Sampling.__struct_fields__ if getattr(sampling, name) != getattr(neutral, name)]
-    for name in [*asked, *(["n"] if n > 1 else [])]:
+    asked = [name for name in Sampling.__struct_fields__ if getattr(ask.sampling, name) != getattr(neutral, name)]
+    others = {"n": ask.n > 1, "logprobs": ask.top_logprobs is not None, "echo": ask.echo}
+    for name in [*asked, *(name for name, given in others.items() if given)]:
         if name not in features:
             known = ", ".join(sorted(features)) or "none"
             raise Refused(
@@ -96,9 +151,9 @@ def _refuse_missing_features(sampling: Sampling, n: int, features: frozenset[Fea
             )
 
 
-def _max_tokens(body: Mapping[str, Any]) -> int | None:
+def _max_tokens(body: Mapping[str, Any], *, least: int) -> int | None:
     given = [name for name in ("max_completion_tokens", "max_tokens") if body.get(name) is not None]
-    values = {_integer(body, name, 1, low=1) for name in given}
+    values = {integer(body, name, 1, low=least) for name in given}
     if len(values) > 1:
         raise Refused("max_tokens and max_completion_tokens differ; send one of them", param="max_tokens")
     return values.pop() if values else None
@@ -110,7 +165,7 @@ def _stop(body: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     stops = [stop] if isinstance(stop, str) else stop
     if not isinstance(stops, list) or not all(isinstance(entry, str) and entry for entry in stops):
-        raise _wrong("stop", "a non-empty string or a list of them", stop)
+        raise wrong("stop", "a non-empty string or a list of them", stop)
     if len(stops) > MAX_STOPS:
         raise Refused(f"stop holds {len(stops)} strings; at most {MAX_STOPS} are allowed", param="stop")
     return tuple(stops)
@@ -121,7 +176,7 @@ def _stream_options(body: Mapping[str, Any]) -> Mapping[str, Any]:
     if options is None:
         return {}
     if not isinstance(options, dict):
-        raise _wrong("stream_options", "an object", options)
+        raise wrong("stream_options", "an object", options)
     if not body.get("stream"):
         raise Refused("stream_options is only allowed when stream is true", param="stream_options")
     return options
@@ -132,27 +187,49 @@ def _template_options(body: Mapping[str, Any]) -> Mapping[str, Any]:
     if options is None:
         return {}
     if not isinstance(options, dict):
-        raise _wrong("chat_template_kwargs", "an object", options)
+        raise wrong("chat_template_kwargs", "an object", options)
     return options
+
+
+def _tools(body: Mapping[str, Any]) -> Tools | None:
+    tools = read_tools(body)
+    if tools is not None and boolean(body, "logprobs"):
+        raise Refused("logprobs cannot be told together with tools, since calls are no text", param="logprobs")
+    return tools
+
+
+def _response_schema(body: Mapping[str, Any]) -> Any:
+    form = body.get("response_format")
+    if form is None or form == {"type": "text"}:
+        return None
+    kind = form.get("type") if isinstance(form, dict) else None
+    if kind == "json_object":
+        return {"type": "object"}
+    if kind != "json_schema":
+        raise wrong("response_format", 'an object with type "text", "json_object" or "json_schema"', form)
+    named = form.get("json_schema")
+    if not isinstance(named, dict) or not isinstance(named.get("schema"), dict):
+        raise wrong("response_format", "an object with json_schema, which has a name and a schema", form)
+    if not isinstance(named.get("name"), str):
+        raise wrong("response_format.json_schema.name", "a string", named.get("name"))
+    boolean(named, "strict", of="response_format.json_schema.")
+    return named["schema"]
 
 
 def _messages(body: Mapping[str, Any]) -> tuple[Message, ...]:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise _wrong("messages", "a non-empty list of messages", messages)
+        raise wrong("messages", "a non-empty list of messages", messages)
     return tuple(_message(message, f"messages[{i}]") for i, message in enumerate(messages))
 
 
 def _message(message: Any, where: str) -> Message:
     if not isinstance(message, dict):
-        raise _wrong(where, "an object with role and content", message)
+        raise wrong(where, "an object with role and content", message)
     role = message.get("role")
-    if role not in ROLES:
-        raise _wrong(f"{where}.role", f"one of {', '.join(sorted(ROLES))}", role)
-    for field in ("tool_calls", "function_call"):
-        if message.get(field):
-            raise _unsupported(f"{where}.{field}")
-    return {**message, "content": _content(message.get("content"), role, f"{where}.content")}
+    if not isinstance(role, str) or role not in ROLES:
+        raise wrong(f"{where}.role", f"one of {', '.join(sorted(ROLES))}", role)
+    return {**read_calls(message, where), "content": _content(message.get("content"), role, f"{where}.content")}
 
 
 def _content(content: Any, role: str, where: str) -> str:
@@ -161,7 +238,7 @@ def _content(content: Any, role: str, where: str) -> str:
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise _wrong(where, "a string or a list of text parts", content)
+        raise wrong(where, "a string or a list of text parts", content)
     texts = []
     for i, part in enumerate(content):
         if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
@@ -170,8 +247,11 @@ def _content(content: Any, role: str, where: str) -> str:
     return "".join(texts)
 
 
-def _prompts(body: Mapping[str, Any]) -> tuple[tuple[str, ...] | None, tuple[tuple[int, ...], ...] | None]:
-    prompt = body.get("prompt")
+def prompts(
+    body: Mapping[str, Any], name: str = "prompt"
+) -> tuple[tuple[str, ...] | None, tuple[tuple[int, ...], ...] | None]:
+    """The texts of a body, or its token ids; a string or one list of ids is one prompt."""
+    prompt = body.get(name)
     if isinstance(prompt, str):
         return (prompt,), None
     if isinstance(prompt, list) and prompt:
@@ -181,7 +261,7 @@ def _prompts(body: Mapping[str, Any]) -> tuple[tuple[str, ...] | None, tuple[tup
             return None, (tuple(prompt),)
         if all(isinstance(entry, list) and _is_ids(entry) for entry in prompt):
             return None, tuple(tuple(entry) for entry in prompt)
-    raise _wrong("prompt", "a string, a list of strings, a list of token ids, or a list of those", prompt)
+    raise wrong(name, "a string, a list of strings, a list of token ids, or a list of those", prompt)
 
 
 def _is_ids(entries: list[Any]) -> bool:
@@ -190,22 +270,15 @@ def _is_ids(entries: list[Any]) -> bool:
 
 _off: Callable[[Any], bool] = lambda value: value in (None, False, 0, "", [], {})  # noqa: E731
 _NEUTRAL: dict[str, Callable[[Any], bool]] = {
-    "logprobs": lambda value: value is None or value is False,
-    "top_logprobs": _off,
     "prompt_logprobs": lambda value: value is None or value is False,
-    "logit_bias": _off,
-    "tools": _off,
     "functions": _off,
-    "tool_choice": lambda value: value in (None, "none", "auto"),
     "function_call": lambda value: value in (None, "none", "auto"),
-    "response_format": lambda value: value is None or value == {"type": "text"},
     "modalities": lambda value: value is None or value == ["text"],
     "audio": _off,
     "prediction": _off,
     "web_search_options": _off,
     "reasoning_effort": _off,
     "verbosity": _off,
-    "echo": _off,
     "suffix": _off,
     "best_of": lambda value: value is None or value == 1,
     "use_beam_search": _off,
@@ -230,64 +303,8 @@ _NEUTRAL: dict[str, Callable[[Any], bool]] = {
 """Fields that would change the answer, with the values under which they would not."""
 
 
-def _refuse_unsupported(body: Mapping[str, Any]) -> None:
-    for name, neutral in _NEUTRAL.items():
+def _refuse_unsupported(body: Mapping[str, Any], *others: str) -> None:
+    """``others`` are fields of the other route."""
+    for name, neutral in (*_NEUTRAL.items(), *((name, _off) for name in others)):
         if name in body and not neutral(body[name]):
-            raise _unsupported(name)
-
-
-def _unsupported(name: str) -> Refused:
-    return Refused(
-        f"{name} is not supported by this server, and leaving it out would change the answer",
-        param=name,
-        code="unsupported_parameter",
-    )
-
-
-def _boolean(body: Mapping[str, Any], name: str, *, of: str = "") -> bool:
-    value = body.get(name)
-    if value is None:
-        return False
-    if not isinstance(value, bool):
-        raise _wrong(of + name, "true or false", value)
-    return value
-
-
-def _integer(
-    body: Mapping[str, Any], name: str, default: int, *, low: int | None = None, high: int | None = None
-) -> int:
-    value = body.get(name)
-    if value is None:
-        return default
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    if type(value) is not int:
-        raise _wrong(name, "an integer", value)
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise _out_of_range(name, value, low, high)
-    return value
-
-
-def _number(
-    body: Mapping[str, Any], name: str, default: float, *, low: float, high: float, above_low: bool = False
-) -> float:
-    value = body.get(name)
-    if value is None:
-        return default
-    if type(value) not in {int, float} or not math.isfinite(value):
-        raise _wrong(name, "a number", value)
-    if not low <= value <= high or (above_low and value == low):
-        raise _out_of_range(name, value, low, high)
-    return float(value)
-
-
-def _out_of_range(name: str, value: float, low: float | None, high: float | None) -> Refused:
-    bounds = [f"at least {low}"] if low is not None else []
-    bounds += [f"at most {high}"] if high is not None else []
-    return Refused(f"{name} is {value}, but must be {' and '.join(bounds)}", param=name)
-
-
-def _wrong(name: str, wanted: str, value: Any) -> Refused:
-    shown = repr(value)
-    got = f"{type(value).__name__} {shown[:80]}" if value is not None else "nothing"
-    return Refused(f"{name} must be {wanted}, not {got}", param=name)
+            raise unsupported(name)

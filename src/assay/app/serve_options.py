@@ -1,0 +1,143 @@
+"""What a service is started with: what was asked for, as a restart needs it again, and what that comes to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from assay.errors import BadConfig, BadInput
+from assay.settings import PROJECT_FILE, Settings, flag, home_of, resolve
+
+_ONLY_YOURS = ("serve_allow_hosts", "serve_allow_origins")
+"""A folder that came from elsewhere must not say which web pages may use your models."""
+
+
+MODELS = "serve_preload"
+"""The flag that is no flag: the names of models to bring up."""
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """The flags of a start: ``flags`` by fields of ``Settings``, as they were typed. ``folder`` is where they were.
+
+    A setting that is changed later counts at a restart; a flag that was given stays.
+    """
+
+    home: str | None = None
+    folder: str
+    flags: dict[str, Any] = {}
+    no_key: bool = False
+    log_prompts: bool = False
+
+    def words(self) -> Iterator[str]:
+        """The command line that asks for the same."""
+        for field, value in self.flags.items():
+            if field != MODELS:
+                for one in value if isinstance(value, list) else [value]:
+                    yield from (flag(field), str(one))
+        yield from ["--no-key"] if self.no_key else []
+        yield from ["--log-prompts"] if self.log_prompts else []
+        yield from ["--home", self.home] if self.home else []
+        yield from map(str, self.flags.get(MODELS, []))
+
+
+class ServeOptions(Struct, frozen=True, kw_only=True):
+    """What a service runs with. Times are seconds, ``memory`` is bytes; None: as ``serve.Limits`` has it.
+
+    ``models`` are brought up at once. ``slots`` is generations at once of each model. ``no_key`` lets everybody in who
+    reaches the address, whatever keys there are. ``asked`` is where it comes from.
+    """
+
+    home: Path
+    asked: Asked
+    settings: Settings
+    host: str
+    port: int
+    models: tuple[str, ...] = ()
+    routes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    ttl_s: float | None = None
+    keep_warm_s: float | None = None
+    memory: int | None = None
+    slots: int | None = None
+    stall_s: float
+    queue: int
+    no_key: bool = False
+    log_prompts: bool = False
+    allow_hosts: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+def wanted_service(
+    *, home: str | Path | None, flags: dict[str, Any], no_key: bool = False, log_prompts: bool = False
+) -> Asked:
+    """What was asked for in this folder; flags that are None or empty were not given."""
+    return Asked(
+        home=str(home_of({"home": home}, os.environ)) if home or os.environ.get("ASSAY_HOME") else None,
+        folder=str(Path.cwd()),
+        flags={name: _kept(name, value) for name, value in flags.items() if value not in (None, [], ())},
+        no_key=no_key,
+        log_prompts=log_prompts,
+    )
+
+
+def options_for(wanted: Asked) -> ServeOptions:
+    """What ``wanted`` comes to with the environment and the settings' files of its folder.
+
+    Raises:
+        BadConfig: a value that cannot be used. BadInput: values that do not go together.
+    """
+    settings = resolve({"home": wanted.home, **wanted.flags}, os.environ, Path(wanted.folder))
+    for field in _ONLY_YOURS:
+        source = Path(dict(settings.sources).get(field, ""))
+        if source.name == PROJECT_FILE:
+            raise BadConfig(
+                f"{source} says who may reach your models from web pages",
+                why="only you can: a project's file may have come from elsewhere",
+                remedy=f"give {flag(field)}, or move it into your own file with assay config set",
+            )
+    if (settings.serve_tls_cert is None) != (settings.serve_tls_key is None):
+        raise BadInput("TLS takes two files", why="one was given", remedy="give both --tls-cert and --tls-key")
+    return ServeOptions(
+        home=settings.home,
+        asked=wanted,
+        settings=settings,
+        host=settings.serve_host,
+        port=settings.serve_port,
+        models=settings.serve_preload,
+        routes=settings.serve_routes,
+        ttl_s=settings.serve_ttl_s,
+        keep_warm_s=settings.serve_keep_warm_s,
+        memory=settings.serve_memory,
+        slots=settings.serve_slots,
+        stall_s=settings.serve_stall_s,
+        queue=settings.serve_queue,
+        no_key=wanted.no_key,
+        log_prompts=wanted.log_prompts,
+        allow_hosts=settings.serve_allow_hosts,
+        allow_origins=settings.serve_allow_origins,
+        tls_cert=settings.serve_tls_cert,
+        tls_key=settings.serve_tls_key,
+    )
+
+
+def _kept(field: str, value: Any) -> Any:
+    """A flag's value as JSON keeps it, a path made whole, since a restart may be asked for from elsewhere."""
+    if field in {"registry", "serve_tls_cert", "serve_tls_key"}:
+        return str(Path(value).expanduser().absolute())
+    if field == MODELS:
+        return [_whole(str(name)) for name in value]
+    return list(value) if isinstance(value, list | tuple) else value
+
+
+def _whole(name: str) -> str:
+    """A model that is a path is found from any folder."""
+    with contextlib.suppress(OSError):
+        if Path(name).exists() and (os.sep in name or "/" in name):
+            return str(Path(name).absolute())
+    return name

@@ -1,0 +1,72 @@
+# ruff: noqa: ARG002 - an observer is told more than is written down
+"""What a running service writes into its log: loads, ends, crashes, refusals and a line for each request."""
+
+from __future__ import annotations
+
+from assay.serve.effects import Pulse
+from assay.serve.event_log import EventLog
+from assay.serve.refusal import Refusal
+from assay.serve.tally import Tally
+
+SEEN_OFTEN = frozenset({"/health", "/metrics", "/assay/status", "/assay/models"})
+"""Routes that probes ask every few seconds; their lines would hide the others."""
+
+
+class ServiceLog:
+    """An ``Observer`` of the service that tells ``log``; ``request`` is told of each request that has ended."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def request(self, tally: Tally) -> None:
+        """A line for a request: who, what, how long; never its text."""
+        if tally.route in SEEN_OFTEN and tally.status < 400:
+            return
+        self._log.say(
+            "request",
+            method=tally.method,
+            path=tally.path[:200],
+            status=tally.status,
+            model=tally.model or None,
+            ms=tally.seconds * 1000,
+            ttft_ms=None if tally.ttft is None else tally.ttft * 1000,
+            tokens=tally.completion_tokens,
+            code=tally.code,
+            id=tally.id,
+        )
+
+    def loading(self, model: str, engine: str) -> None:
+        """A load has begun."""
+        self._log.say("loading", model=model, engine=engine)
+
+    def loaded(self, model: str, engine: str, seconds: float) -> None:
+        """It is up."""
+        self._log.say("loaded", model=model, engine=engine, seconds=seconds)
+
+    def failed(self, model: str, why: str) -> None:
+        """A load did not succeed."""
+        self._log.say("load failed", model=model, why=why)
+
+    def stopped(self, model: str, why: str, *, evicted: bool) -> None:
+        """It was taken down."""
+        self._log.say("unloaded", model=model, why=why)
+
+    def died(self, model: str, why: str) -> None:
+        """It ended, broke or was killed as wedged."""
+        self._log.say("crashed", model=model, why=why)
+
+    def pulse(self, model: str, pulse: Pulse) -> None:
+        """Too often for a log."""
+
+    def granted(self, name: str, model: str, waited: float, loading: float | None) -> None:
+        """The line of the request tells it."""
+
+    def refused(self, name: str, refusal: Refusal) -> None:
+        """A request is not served, and why: the line of the request has no room for that."""
+        self._log.say("refused", name=name[:200], status=refusal.status, code=refusal.code, why=refusal.message)
+
+    def left(self, name: str, waited: float) -> None:
+        """The line of the request tells it."""
+
+    def ended(self, name: str, model: str, seconds: float) -> None:
+        """The line of the request tells it."""

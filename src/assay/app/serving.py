@@ -1,0 +1,138 @@
+"""Serves the models of this machine until told to stop: joins what answers, what decides and what runs.
+
+In: options. Out: a process behind one address. What stands around it (lock, port, state file, signals, log) is in
+``hosting``; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Self
+
+from aiohttp import web
+
+from assay import __version__, machine
+from assay.app.directory import Directory, Loads, given_variants
+from assay.app.here import Here
+from assay.app.hosting import Ground, Inner, host
+from assay.app.serve_options import ServeOptions
+from assay.app.service_log import ServiceLog
+from assay.app.workers import Workers
+from assay.serve.connections import Connections, Site, runner
+from assay.serve.door import application
+from assay.serve.gate import Gate
+from assay.serve.hosts import hosts_of, judge_opening, parse_origins
+from assay.serve.keys import KeyFile, any_valid, keys_file
+from assay.serve.keys import read as read_keys
+from assay.serve.limits import Limits
+from assay.serve.metrics import Metrics
+from assay.serve.observer import Several
+from assay.serve.open_files import make_room
+from assay.serve.place import ServiceState
+from assay.serve.service import Service
+
+SPARE = 0.9
+"""Share of the free memory that models are given where no bound was asked for."""
+
+
+def serve(
+    options: ServeOptions,
+    *,
+    echo: Callable[[str], None] | None = None,
+    on_ready: Callable[[ServiceState], None] | None = None,
+) -> bool:
+    """Serve until told to stop; whether every answer under way was waited for.
+
+    Raises:
+        UnknownModel: a model to preload is not here. BadInput: others could reach the service without a key.
+        ServiceRunning, PortTaken and what else ``hosting.host`` tells.
+    """
+    here = Here(options.settings)
+    names, given = given_variants(options.models, here)
+    path = keys_file(options.home)
+    valid = any_valid(read_keys(path), datetime.now(UTC))
+    opening = judge_opening(options.host, keys=valid, no_key=options.no_key, tls=options.tls_cert is not None)
+
+    async def make(ground: Ground) -> Inner:
+        for warning in opening.warnings:
+            ground.log.say("warning", what=warning)
+        gate = Gate(
+            hosts=hosts_of(options.host, own=(socket.gethostname(),), allowed=options.allow_hosts),
+            keys=KeyFile(path),
+            rule=opening.keys,
+            origins=parse_origins(options.allow_origins),
+            admin_key=ground.admin_key,
+        )
+        limits = limits_of(options)
+        loads = Loads(options.settings.context_length, options.slots, options.settings.threads, limits.memory)
+        directory = Directory(here, loads, routes=dict(options.routes), given=given)
+        serving = _Serving(Workers(here), directory, limits, gate, ground)
+        return await serving.opened(names)
+
+    return host(options, make, echo=echo, on_ready=on_ready)
+
+
+def limits_of(options: ServeOptions) -> Limits:
+    """The bounds of a service with ``options`` on this machine at this moment."""
+    free = machine.memory_budget()
+    queue = options.queue
+    most = Limits()
+    return Limits(
+        memory=options.memory if options.memory is not None or free is None else int(free * SPARE),
+        queue=queue,
+        queue_per_model=min(queue, most.queue_per_model),
+        queue_per_client=min(queue, most.queue_per_client),
+        ttl_s=options.ttl_s,
+        keep_warm_s=options.keep_warm_s,
+        stall_s=options.stall_s,
+        connections=make_room(most.connections),
+    )
+
+
+class _Serving:
+    """The service, its workers and its door, from the first to the last."""
+
+    def __init__(self, workers: Workers, directory: Directory, limits: Limits, gate: Gate, ground: Ground) -> None:
+        metrics, log = Metrics(), ServiceLog(ground.log)
+        self._workers = workers
+        self._service = Service(directory, self._workers, limits, observer=Several(metrics, log))
+        self._connections = Connections(limits)
+        self._preload: Sequence[str] = ()
+        app = application(
+            self._service,
+            gate,
+            metrics=metrics,
+            version=__version__,
+            tell=log.request,
+            connections=lambda: self._connections.open,
+        )
+        self.runner = runner(app, limits)
+
+    async def opened(self, preload: Sequence[str]) -> Self:
+        """Itself, able to bring models up; ``preload`` is for ``begin``."""
+        await self._workers.__aenter__()
+        self._preload = preload
+        return self
+
+    def site(self, listening: socket.socket, tls: ssl.SSLContext | None) -> web.BaseSite:
+        """Where it is reached: connections are bounded."""
+        return Site(self.runner, listening, self._connections, tls)
+
+    async def begin(self) -> None:
+        """Bring up what stays loaded."""
+        await self._service.start(self._preload)
+
+    async def drain(self) -> None:
+        """Wait for answers under way, for as long as the limits say."""
+        await self._service.stop()
+
+    async def close(self) -> None:
+        """End every process."""
+        await self._service.stop()
+        await self._workers.__aexit__(None, None, None)
+
+    def reload(self) -> None:
+        """Keys and lists are looked at all the time."""

@@ -1,0 +1,176 @@
+"""From a name to somebody to talk to: the best variant is found, fetched where it is not here, and given a place.
+
+In: flags and a name. Out: a ``Talker`` that is not open yet: behind the service of this home where one is up and can do
+what is asked, else in a process of this command's own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from assay import measure
+from assay.app.candidates import on_engines
+from assay.app.getting import best_of, brought, choose
+from assay.app.here import Here, open_here
+from assay.app.lifecycle import Lifecycle
+from assay.app.service_client import ServiceClient, find_service
+from assay.app.service_talker import ServiceTalker
+from assay.app.sizing import Sizing
+from assay.app.talker import OWN_PROCESS, OwnTalker, Place, Talker
+from assay.errors import BadInput, ServiceError
+from assay.settings import Settings, api_key
+from assay.types import EngineOptions, Reporter, Transfers, Variant
+
+ASK_S = 5.0
+"""How long the service may take to say whether it knows a model."""
+
+
+class Wishes(Struct, frozen=True, kw_only=True):
+    """What was asked for beside the model's name; None and False: nothing.
+
+    ``ttl`` (seconds) and ``retain`` say how long the service keeps the model.
+    """
+
+    engine: str | None = None
+    threads: int | str | None = None
+    context_length: int | str | None = None
+    slots: int | None = None
+    config: str | Path | None = None
+    token: str | None = None
+    home: str | Path | None = None
+    timeout_s: float | str | None = None
+    max_tokens: int | str | None = None
+    temperature: float | str | None = None
+    ttl: float | None = None
+    retain: bool = False
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        """Those that are settings."""
+        named = ("home", "context_length", "max_tokens", "temperature", "threads", "timeout_s")
+        return {"registry": self.config, **{name: getattr(self, name) for name in named}}
+
+
+class Talkers:
+    """Gives talkers by name. ``reporter`` hears of steps, ``transfers`` of downloads."""
+
+    def __init__(self, wishes: Wishes, reporter: Reporter, transfers: Transfers) -> None:
+        self.here = open_here(wishes.flags, token=wishes.token)
+        self._wishes = wishes
+        self._reporter = reporter
+        self._transfers = transfers
+
+    @property
+    def settings(self) -> Settings:
+        return self.here.settings
+
+    def require(self, name: str, /) -> None:
+        """Raise ``UnknownModel`` where nothing has that name; nobody is asked for it."""
+        open_here(self._wishes.flags, token=self._wishes.token).catalog.find(name)
+
+    def talker(self, name: str, context_length: int | None = None, /) -> Talker:
+        """The best variant of ``name``, on this machine; ``context_length`` in tokens goes before the flag's.
+
+        Raises:
+            UnknownModel: nothing of that name that runs. HubError, StoreError: it cannot be fetched. BadInput: it is to
+            stay in the service, and that cannot serve it.
+        """
+        wishes = self._wishes
+        here = open_here(wishes.flags | _given(context_length=context_length), token=wishes.token)
+        sizing = Sizing(here, slots=wishes.slots)
+        began = time.monotonic()
+        variant, reasons, by_path = _best(name, here, sizing)
+        found = time.monotonic()
+        variant, was_here = brought(variant, here, self._transfers), variant.here
+        candidate = on_engines(variant, (wishes.engine,) if wishes.engine else ())[0]
+        service = find_service(here.settings.home)
+        why_own = own_because(wishes, variant, service is not None, by_path=by_path, context_length=context_length)
+        if service is not None and why_own is None:
+            why_own = unserved_because(service, variant)
+        place = Place(
+            variant=variant.id,
+            engine=candidate.engine,
+            where=OWN_PROCESS if service is None or why_own is not None else f"the service at {service.state.address}",
+            why_there=why_own or "it is running",
+            reasons=reasons,
+            found_s=found - began,
+            fetched_s=None if was_here else time.monotonic() - found,
+        )
+        if service is not None and why_own is None:
+            return self._served(service, place)
+        if wishes.retain or wishes.ttl is not None:
+            what = "--retain" if wishes.retain else "--ttl"
+            remedy = "assay service start" if service is None else "leave out what the service cannot do"
+            raise BadInput(f"{what} needs the service to keep {variant.id} loaded", why=why_own, remedy=remedy)
+        settings = here.settings
+        options = EngineOptions(
+            context_length=settings.context_length,
+            slots=wishes.slots or 1,
+            threads=settings.threads,
+            extra={"cache_prompt": "true"} if candidate.engine == "llamacpp" else {},
+        )
+        return OwnTalker(
+            candidate,
+            Lifecycle(options, here.hold),
+            place,
+            starting=self._reporter.stage,
+            headers=dict(measure.bearer(api_key(os.environ))) if variant.format == "remote" else None,
+        )
+
+    def _served(self, service: ServiceClient, place: Place) -> Talker:
+        wishes = self._wishes
+        return ServiceTalker(service, place, starting=self._reporter.stage, ttl=wishes.ttl, retain=wishes.retain)
+
+
+def own_because(
+    wishes: Wishes, variant: Variant, running: bool, *, by_path: bool, context_length: int | None = None
+) -> str | None:
+    """Why the service is not asked; None where it is."""
+    if not running:
+        return "no service is running"
+    if variant.format == "remote":
+        return "it is a server already"
+    own: Mapping[str, Any] = {
+        "--engine": wishes.engine,
+        "--threads": wishes.threads,
+        "--parallel": wishes.slots,
+        "--config": wishes.config,
+        "--ctx": wishes.context_length,
+        "/set ctx": context_length,
+    }
+    given = [name for name, value in own.items() if value is not None]
+    if given:
+        return f"{', '.join(given)}: the service loads models in its own way"
+    if by_path:
+        return "the service knows models by name, not by path"
+    return None
+
+
+def unserved_because(service: ServiceClient, variant: Variant) -> str | None:
+    """Why the service cannot be asked for ``variant``, such as a list of models that it does not read; else None."""
+    try:
+        service.ask("GET", f"/v1/models/{variant.id}", timeout_s=ASK_S)
+    except ServiceError as error:
+        return error.sentence
+    return None
+
+
+def _best(name: str, here: Here, sizing: Sizing) -> tuple[Variant, tuple[str, ...], bool]:
+    """The best variant of what is here, else of what the hub offers; why it; whether it was named by path."""
+    found = here.catalog.find(name)
+    local = any(variant.format != "safetensors" for variant in found.variants)
+    chosen = choose(found, here, sizing, ask=not local)
+    best = best_of(chosen, sizing)
+    reasons = next(one.reasons for one in chosen.ranked.rankings if one.variant is best)
+    sizing.close()
+    return best, reasons, found.origin == "path"
+
+
+def _given(**flags: Any) -> dict[str, Any]:
+    return {name: value for name, value in flags.items() if value is not None}

@@ -1,0 +1,175 @@
+"""The terminal of a chat: its line, its keys, its history; where answers are shown.
+
+prompt_toolkit is imported when a chat starts, and not before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from assay import report
+from assay.cli import output
+from assay.cli.chat_commands import COMMANDS, unfinished
+from assay.report import chat as shown
+
+if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from rich.console import Console
+
+    from assay.app import TypedLines
+
+PROMPT, MORE = ">>> ", "... "
+
+
+class Terminal:
+    """Reads lines and shows answers. ``lines`` are those of earlier chats; None keeps none."""
+
+    def __init__(self, lines: TypedLines | None) -> None:
+        from rich.console import Console
+
+        self.console: Console = Console(highlight=False)
+        self._session = _session(lines)
+
+    @property
+    def styled(self) -> bool:
+        """Whether Markdown is shown as such."""
+        console = self.console
+        return console.is_terminal and not (console.is_dumb_terminal or console.no_color)
+
+    def read(self) -> str:
+        """What was typed. Raise ``EOFError`` for Ctrl-D, ``KeyboardInterrupt`` for Ctrl-C where nothing was."""
+        return self._session.prompt()
+
+    def screen(self) -> shown.Screen:
+        """Where the next answer goes."""
+        return shown.Styled(self.console) if self.styled else shown.Plain(output.piece)
+
+    def say(self, *lines: str) -> None:
+        """Lines of the program itself."""
+        for line in lines:
+            self.console.print(line, style="dim" if self.styled else None, markup=False, overflow="fold")
+
+
+class Waiting:
+    """Shows what is waited for, a bar at a time, until ``done``; a ``Reporter`` and ``Transfers``."""
+
+    def __init__(self) -> None:
+        self._bar: report.ProgressReporter | None = None
+
+    def stage(self, text: str, /) -> None:
+        self._shown().stage(text)
+
+    def progress(self, done: int, total: int, text: str = "", /) -> None:
+        self._shown().progress(done, total, text)
+
+    def note(self, text: str, /) -> None:
+        self._shown().note(text)
+
+    def file(self, name: str, done: int, total: int | None, /) -> None:
+        self._shown().file(name, done, total)
+
+    def done(self) -> None:
+        """Take the bar away."""
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.close()
+
+    def _shown(self) -> report.ProgressReporter:
+        if self._bar is None:
+            self._bar = report.ProgressReporter().__enter__()
+        return self._bar
+
+
+@contextlib.contextmanager
+def silent_keys() -> Iterator[None]:
+    """Keep what is typed meanwhile off the screen; it stands at the next prompt. Ctrl-C works as ever."""
+    try:
+        import termios
+
+        before = termios.tcgetattr(sys.stdin)
+    except (ImportError, OSError, ValueError):
+        yield
+        return
+    quiet = list(before)
+    quiet[3] &= ~termios.ECHO
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _session(lines: TypedLines | None) -> PromptSession[str]:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import WordCompleter
+    from prompt_toolkit.shortcuts import CompleteStyle
+
+    def more(_width: int, _line: int, wrapped: int) -> str:
+        return " " * len(MORE) if wrapped else MORE
+
+    return PromptSession(
+        PROMPT,
+        multiline=True,
+        prompt_continuation=more,
+        history=_history(lines),
+        key_bindings=_keys(),
+        completer=WordCompleter([f"/{name}" for name in COMMANDS], sentence=True),
+        complete_while_typing=False,
+        complete_style=CompleteStyle.READLINE_LIKE,
+    )
+
+
+def _history(lines: TypedLines | None) -> Any:
+    from prompt_toolkit.history import History, InMemoryHistory
+
+    class Typed(History):
+        def __init__(self, kept: TypedLines) -> None:
+            super().__init__()
+            self._kept = kept
+
+        def load_history_strings(self) -> Iterable[str]:
+            return reversed(self._kept.lines())
+
+        def store_string(self, string: str) -> None:
+            self._kept.add(string)
+
+    return InMemoryHistory() if lines is None else Typed(lines)
+
+
+def _keys() -> KeyBindings:
+    from prompt_toolkit.key_binding import KeyBindings
+
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def _enter(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if unfinished(buffer.text):
+            buffer.insert_text("\n")
+        elif buffer.document.is_cursor_at_the_end and buffer.text.endswith("\\"):
+            buffer.delete_before_cursor(1)
+            buffer.insert_text("\n")
+        else:
+            buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    def _more(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    @keys.add("c-c")
+    def _clear(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.reset()
+        else:
+            event.app.exit(exception=KeyboardInterrupt)
+
+    return keys
+
+
+def at_terminal() -> bool:
+    """Whether there is somebody to chat with."""
+    return sys.stdin.isatty() and sys.stdout.isatty()

@@ -1,0 +1,152 @@
+"""``assay model run``, ``load`` and ``unload``: one answer or a chat, here or behind the service."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from assay import app, report
+from assay.cli import arguments as flags
+from assay.cli import chat, output
+from assay.cli.chat_terminal import at_terminal
+from assay.errors import AssayError, BadInput
+from assay.report import models as shown
+from assay.report.escape import clean
+
+ONCE = (
+    "system", "max_tokens", "temperature", "engine", "threads", "context_length", "slots", "timeout_s", "config",
+    "token", "ttl", "retain",
+)  # fmt: skip
+CHAT = tuple(name for name in ONCE if name not in {"system", "timeout_s"})
+
+
+def run_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``model run``."""
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument(
+        "--prompt", metavar="TEXT", help="what to ask once; without it, standard input is read, or a chat begins"
+    )
+    parser.add_argument("--system", metavar="TEXT", help="the system message")
+    parser.add_argument(
+        "--max-tokens", metavar="N", help="most tokens of an answer (default 256; in a chat, what the context has)"
+    )
+    parser.add_argument("--temperature", metavar="T", help="0 picks the likeliest token (default 0)")
+    parser.add_argument("--engine", metavar="NAME", help="run on this engine, in a process of its own")
+    parser.add_argument("--threads", metavar="N", help="threads of the engine (default: the engine's choice)")
+    parser.add_argument("--timeout", dest="timeout_s", metavar="S", help="longest time for one answer (default 120)")
+    parser.add_argument("--retain", action="store_true", help="leave the model loaded in the service")
+    parser.add_argument("--ttl", type=_seconds, metavar="S", help="leave it loaded in the service, for S idle seconds")
+    parser.add_argument("--no-history", action="store_true", help="keep no line that is typed in the chat")
+    parser.add_argument("--verbose", action="store_true", help="what was chosen, where, and how long each step took")
+    flags.registry(parser)
+    flags.load(parser)
+    flags.token(parser)
+
+
+def load_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``model load``."""
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("--ttl", type=_seconds, metavar="S", help="idle seconds until it goes (default: the service's)")
+
+
+def unload_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``model unload``."""
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("--force", action="store_true", help="at once, even if that breaks answers under way")
+
+
+def run(args: argparse.Namespace) -> int:
+    """A chat at a terminal; where there is a prompt, one answer."""
+    if args.prompt is None and sys.stdin.isatty():
+        return _chat(args)
+    prompt = args.prompt if args.prompt is not None else sys.stdin.read().strip()
+    if not prompt:
+        raise BadInput("the prompt is empty", remedy='give --prompt "...", or a text on standard input')
+    if args.no_history:
+        raise BadInput(
+            "--no-history cannot be given with a prompt", why="only a chat keeps lines", remedy="leave it out"
+        )
+    return _once(args, prompt)
+
+
+def load(args: argparse.Namespace) -> int:
+    """Have the service load a model."""
+    with report.ProgressReporter() as progress:
+        if sys.stderr.isatty():
+            progress.stage(f"Loading {args.model} in the service")
+        told = app.load_in_service(args.model, ttl=args.ttl, home=args.home)
+    if args.output == "json":
+        output.as_json(told)
+    else:
+        output.lines([shown.loaded(told)])
+    return 0
+
+
+def unload(args: argparse.Namespace) -> int:
+    """Have the service take a model down."""
+    gone = app.unload_in_service(args.model, force=args.force, home=args.home)
+    if args.output == "json":
+        output.as_json({"unloaded": gone})
+    else:
+        output.lines([f"{one}: unloaded, or as soon as its answers have ended" for one in gone])
+        output.lines([] if gone else [f"{args.model} is not loaded"])
+    return 0
+
+
+def _chat(args: argparse.Namespace) -> int:
+    if not at_terminal():
+        raise BadInput("nothing to ask", remedy=f'assay model run {args.model} --prompt "..."')
+    if args.output == "json":
+        raise BadInput("-o json is for one answer", remedy=f'assay model run {args.model} -o json --prompt "..."')
+    flags.refuse(args, ("timeout_s",), "a chat", "Ctrl-C stops an answer that takes too long")
+    wishes = app.Wishes(home=args.home, **flags.given(args, CHAT))
+    return chat.converse(args.model, wishes, system=args.system, history=not args.no_history, verbose=args.verbose)
+
+
+def _once(args: argparse.Namespace, prompt: str) -> int:
+    as_text = args.output == "text"
+    at_screen = sys.stdout.isatty()
+    gone: list[OSError] = []
+    with report.ProgressReporter() as progress:
+
+        def heard(text: str) -> None:
+            progress.close()
+            try:
+                output.piece(clean(text) if at_screen else text)
+            except OSError as error:
+                gone.append(error)
+                raise
+
+        try:
+            answered = app.run_model(
+                args.model,
+                prompt,
+                **flags.given(args, ONCE),
+                home=args.home,
+                heard=heard if as_text else None,
+                reporter=progress if args.verbose or sys.stderr.isatty() else None,
+                transfers=progress,
+            )
+        except AssayError:
+            if gone:  # whoever read the answer has had enough of it, or the disk is full
+                raise gone[0] from None
+            raise
+    if as_text:
+        output.lines([""])
+    else:
+        output.as_json(answered)
+    if args.verbose:
+        for line in shown.answered(answered):
+            print(line, file=sys.stderr)
+    return 0
+
+
+def _seconds(text: str) -> float:
+    """The type of ``--ttl``."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, 0 or more")
+    return value

@@ -1,0 +1,55 @@
+"""Serve the models of this machine over an OpenAI-compatible address, in the foreground.
+
+Models are loaded when they are asked for; those that are named are loaded at once, and stay. Ctrl-C waits for the
+answers under way and stops; a second one stops at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from assay import app
+from assay.cli import output
+from assay.cli import service_flags as flags
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What is served, where, and to whom."""
+    flags.serving(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until told to stop; 0 when every answer had ended, 130 when some were cut off."""
+    options = app.options_for(flags.asked(args))
+    as_json = args.output == "json"
+
+    def ready(state: app.ServiceState) -> None:
+        if as_json:
+            output.as_json({"address": state.address, "pid": state.pid, "version": state.version, "log": state.log})
+        else:
+            output.lines(_how(state, options.models))
+        sys.stdout.flush()
+
+    drained = app.serve(options, echo=_echo, on_ready=ready)
+    return 0 if drained else 130
+
+
+def _how(state: app.ServiceState, models: tuple[str, ...]) -> list[str]:
+    """The address and one line to try it with."""
+    model = models[0] if models else "notes-4m"
+    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+    lines = [f"serving at {state.address}/v1, with its own page at {state.address}/docs"]
+    lines += [f"loading {', '.join(models)}; requests for others load them"] if models else []
+    lines.append(f"ask: curl {state.address}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'")
+    lines.append("stop: Ctrl-C")
+    return lines
+
+
+def _echo(line: str) -> None:
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        # Whoever read it has gone; what is still buffered goes nowhere, or it would fail again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

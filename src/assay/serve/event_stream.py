@@ -1,0 +1,64 @@
+"""An answer that comes as server-sent events: passed on as it comes, cut only between two events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import aiohttp
+from aiohttp import web
+
+from assay.serve.gone import Gone
+from assay.serve.tally import Tally
+
+MOST_HELD = 1 << 20
+"""Bytes of one event; what is longer is passed on in parts."""
+_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+
+
+class EventStream:
+    """One stream. After ``go`` has raised, ``whole`` says whether what was sent ends between two events."""
+
+    def __init__(
+        self,
+        upstream: aiohttp.ClientResponse,
+        response: web.StreamResponse,
+        tally: Tally,
+        clock: Callable[[], float],
+    ) -> None:
+        self._clock = clock
+        self._content = upstream.content
+        self._response = response
+        self._tally = tally
+        self.whole = True
+
+    async def go(self) -> None:
+        """Pass everything on, and the end. Raise ``Gone``, or ``aiohttp.ClientError`` where the model's side broke."""
+        clock = self._clock
+        read, write, count = self._content.readany, self._response.write, self._tally.streamed
+        held = chunk = before = b""
+        while data := await read():
+            before, chunk = chunk, held + data if held else data
+            held = b""
+            if chunk.endswith(_ENDS):
+                self.whole = True
+            else:
+                chunk, held = self._split(chunk)
+                if not chunk:
+                    continue
+            count(chunk, clock())
+            try:
+                await write(chunk)
+            except ConnectionError as error:
+                raise Gone(str(error)) from None
+        self._tally.stream_ended(before + chunk + held)
+        try:
+            await self._response.write_eof(held)
+        except ConnectionError as error:
+            raise Gone(str(error)) from None
+
+    def _split(self, chunk: bytes) -> tuple[bytes, bytes]:
+        """What ends between two events, and the rest, which waits for more."""
+        end = max(at + len(mark) if (at := chunk.rfind(mark)) >= 0 else 0 for mark in _ENDS)
+        inside = not self.whole and not end
+        self.whole = not inside and len(chunk) - end <= MOST_HELD
+        return (chunk[:end], chunk[end:]) if self.whole else (chunk, b"")

@@ -1,0 +1,440 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.serve import Limits
+from assay.serve.connections import Waiting
+from assay.serve.gate import Gate
+from assay.serve.hosts import hosts_of
+from assay.serve.keys import KeyFile
+from assay.serve.open_files import SPARE, make_room
+from assay.serve.tls import tls_context
+from tests.serve.opened import Opened, opened, read_answer, until
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+NEVER = 3600.0
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
+
+
+def limits(**changed: float) -> Limits:
+    """Times that end no test, but for those in ``changed``."""
+    return Limits(**{"read_s": NEVER, "write_s": NEVER, "idle_s": NEVER, "drain_s": 1.0, **changed})  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def gated(bounds: Limits, **more: object) -> AsyncIterator[Opened]:
+    gate = Gate(hosts=hosts_of("127.0.0.1", own=[], allowed=[]), keys=KeyFile(Path("/nowhere/keys.json")))
+    async with opened(gate, bounds, **more) as service:  # type: ignore[arg-type]
+        yield service
+
+
+@asynccontextmanager
+async def connected(
+    service: Opened, sent: bytes = b"", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port, ssl=tls)
+    try:
+        writer.write(sent)
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def is_closed(reader: asyncio.StreamReader) -> bool:
+    """Waits for the end of what the service sends, whichever way it comes."""
+    try:
+        async with asyncio.timeout(30):
+            while await reader.read(1 << 16):
+                pass
+    except ConnectionError:
+        pass
+    return True
+
+
+def run(go: Callable[[], Awaitable[None]], loops: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
+    with asyncio.Runner(loop_factory=loops) as runner:
+        runner.run(go())  # type: ignore[arg-type]
+
+
+def both() -> list[object]:
+    """The loops that a service may run on."""
+    if sys.platform == "win32":
+        return [None]
+    import uvloop
+
+    return [pytest.param(None, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]
+
+
+LOOPS = pytest.mark.parametrize("loops", both())
+Loops = Callable[[], asyncio.AbstractEventLoop] | None
+
+
+@LINUX
+@LOOPS
+def test_a_thousand_idle_connections_keep_nobody_out_and_leave_nothing_behind(loops: Loops) -> None:
+    async def go() -> None:
+        async with gated(limits()) as service:
+            before = open_files()
+            async with AsyncExitStack() as stack:
+                for _ in range(20):
+                    batch = [stack.enter_async_context(connected(service)) for _ in range(50)]
+                    for one in batch:
+                        await one
+                await until(lambda: service.connections.open == 1000)
+                for _ in range(20):
+                    assert (await service.get()).status == 200
+            await until(lambda: service.connections.open == 0)
+            await until(lambda: open_files() <= before)
+
+    assert make_room(4096) >= 1100
+    run(go, loops)
+
+
+@LOOPS
+def test_a_head_that_never_ends_is_answered_and_closed_and_others_are_served(loops: Loops) -> None:
+    async def trickle(writer: asyncio.StreamWriter) -> None:
+        while not writer.transport.is_closing():
+            writer.write(b"X-More: 1\r\n")
+            await asyncio.sleep(0.02)
+
+    async def go() -> None:
+        async with gated(limits(read_s=0.3)) as service, AsyncExitStack() as stack:
+            slow = [await stack.enter_async_context(connected(service, REQUEST[:-2])) for _ in range(20)]
+            trickles = [asyncio.create_task(trickle(writer)) for _, writer in slow]
+            assert (await service.get()).status == 200
+            for reader, _ in slow:
+                answer = await read_answer(reader)
+                assert (answer.status, answer.code) == (408, "request_timeout")
+                assert await is_closed(reader)
+            for task in trickles:
+                task.cancel()
+            await asyncio.gather(*trickles, return_exceptions=True)
+            await until(lambda: service.connections.open == 0)
+
+    run(go, loops)
+
+
+def test_a_second_head_on_a_connection_is_bounded_too() -> None:
+    async def go() -> None:
+        async with gated(limits(read_s=0.3)) as service, connected(service, REQUEST) as (reader, writer):
+            assert (await read_answer(reader)).status == 200
+            writer.write(REQUEST[:20])
+            assert (await read_answer(reader)).status == 408
+            assert await is_closed(reader)
+
+    run(go)
+
+
+def test_a_handler_and_a_body_may_take_longer_than_a_head() -> None:
+    async def slow(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    async def go() -> None:
+        async with gated(limits(read_s=0.1), routes={"/slow": slow}) as service:
+            head = b"POST /slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n"
+            async with connected(service, head) as (reader, writer):
+                for byte in b"body":
+                    await asyncio.sleep(0.15)
+                    writer.write(bytes([byte]))
+                assert (await read_answer(reader)).body == b"body"
+                writer.write(REQUEST)
+                assert (await read_answer(reader)).status == 200
+
+    run(go)
+
+
+def test_a_body_after_a_head_that_came_early_is_no_head() -> None:
+    async def read(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    async def go() -> None:
+        async with gated(limits(read_s=0.1), routes={"/read": read}) as service:
+            early = b"POST /read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n"
+            async with connected(service, REQUEST + early) as (reader, writer):
+                assert (await read_answer(reader)).status == 200
+                for piece in (b"bo", b"d", b"y"):
+                    await asyncio.sleep(0.15)
+                    writer.write(piece)
+                assert (await read_answer(reader)).body == b"body"
+
+    run(go)
+
+
+def test_the_rest_of_a_body_that_was_refused_is_no_head() -> None:
+    async def go() -> None:
+        async with gated(limits(), routes={"/": _unread}) as service:
+            size = 1 << 20
+            head = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n".encode()
+            async with connected(service, head) as (reader, writer):
+                assert (await read_answer(reader)).status == 413
+                writer.write(b"x" * size)
+                writer.write(REQUEST)
+                assert (await read_answer(reader)).status == 413
+
+    run(go)
+
+
+async def _unread(_request: web.Request) -> web.Response:
+    return web.Response(status=413, text="too large")
+
+
+def test_an_idle_connection_is_closed_and_one_at_work_is_not() -> None:
+    leave = asyncio.Event()
+
+    async def hold(_request: web.Request) -> web.Response:
+        await leave.wait()
+        return web.Response(text="held")
+
+    async def go() -> None:
+        async with (
+            gated(limits(idle_s=1.0), routes={"/hold": hold}) as service,
+            connected(service, REQUEST.replace(b"/ ", b"/hold ", 1)) as (at_work, _),
+            connected(service) as (silent, _),
+            connected(service, REQUEST) as (idle, _),
+        ):
+            assert (await read_answer(idle)).status == 200
+            assert await is_closed(idle)
+            assert await is_closed(silent)
+            leave.set()
+            assert (await read_answer(at_work)).body == b"held"
+
+    run(go)
+
+
+def test_a_head_may_be_as_long_as_allowed_and_no_longer() -> None:
+    def head(size: int) -> bytes:
+        lines = [REQUEST[:-2]]
+        while (left := size - sum(map(len, lines)) - 2) > 0:
+            value = min(left, 4000) - len(b"X-A: \r\n")
+            lines.append(b"X-A: " + b"a" * (value if left - value - 7 > 20 or left <= 4000 else value - 40) + b"\r\n")
+        return b"".join(lines) + b"\r\n"
+
+    async def go() -> None:
+        async with gated(limits(header=32 << 10)) as service:
+            fits, exceeds = head(32 << 10), head((32 << 10) + 1)
+            assert (len(fits), len(exceeds)) == (32 << 10, (32 << 10) + 1)
+            async with connected(service, fits) as (reader, writer):
+                assert (await read_answer(reader)).status == 200
+                writer.write(fits[:-2])
+                await asyncio.sleep(0.1)
+                writer.write(fits[-2:])
+                assert (await read_answer(reader)).status == 200
+            async with connected(service, exceeds) as (reader, _):
+                answer = await read_answer(reader)
+                assert (answer.status, answer.code) == (431, "head_too_large")
+                assert await is_closed(reader)
+
+    run(go)
+
+
+def test_a_head_that_grows_without_an_end_is_cut_off() -> None:
+    async def go() -> None:
+        async with gated(limits(header=16 << 10)) as service, connected(service, REQUEST[:-2]) as (reader, writer):
+            for number in range(100):
+                writer.write(b"X-%d: %s\r\n" % (number, b"a" * 1000))
+            assert (await read_answer(reader)).status == 431
+            assert await is_closed(reader)
+
+    run(go)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"a" * 9000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: 1\r\n" * 200 + b"\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nbroken\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+        (b"no http at all\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\nHost: localhost\n\n", 400),
+    ],
+)
+def test_what_is_no_request_is_answered_in_our_form_and_closed(sent: bytes, status: int) -> None:
+    async def go() -> None:
+        async with gated(limits()) as service, connected(service, sent) as (reader, _):
+            answer = await read_answer(reader)
+            assert answer.status == status
+            assert answer.code in {"head_too_large", "bad_http"}
+            assert await is_closed(reader)
+            assert (await service.get()).status == 200
+
+    run(go)
+
+
+def test_a_fault_of_a_handler_is_told_in_our_form_without_what_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(_request: web.Request) -> web.Response:
+        raise RuntimeError("a secret thing")
+
+    async def go() -> None:
+        async with gated(limits(), routes={"/fails": fails}) as service:
+            answer = await service.get("/fails")
+            assert (answer.status, answer.code) == (500, "internal_error")
+            assert b"secret" not in answer.body
+
+    run(go)
+    assert "a secret thing" in caplog.text
+
+
+@LINUX
+@LOOPS
+def test_a_flood_is_told_and_turned_away_and_those_inside_are_served(loops: Loops) -> None:
+    async def go() -> None:
+        async with gated(limits(connections=10)) as service:
+            before = open_files()
+            async with AsyncExitStack() as stack:
+                inside = [await stack.enter_async_context(connected(service)) for _ in range(10)]
+                await until(lambda: service.connections.open == 10)
+                told = 0
+                for _ in range(200):
+                    async with connected(service, REQUEST) as (reader, _):
+                        try:
+                            answer = await read_answer(reader)
+                        except (ConnectionError, asyncio.IncompleteReadError):
+                            continue
+                        assert (answer.status, answer.code) == (503, "too_many_connections")
+                        assert answer.headers["retry-after"] == "1"
+                        told += 1
+                assert told >= 64
+                assert service.connections.open == 10
+                for reader, writer in inside:
+                    writer.write(REQUEST)
+                    assert (await read_answer(reader)).status == 200
+            await until(lambda: service.connections.open == 0)
+            assert (await service.get()).status == 200
+            await until(lambda: open_files() <= before)
+
+    run(go, loops)
+
+
+BLOCK = 1 << 16
+
+
+@LOOPS
+def test_a_reader_that_reads_nothing_is_cut_off(loops: Loops) -> None:
+    ended = asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"x" * BLOCK)
+        finally:
+            ended.set()
+
+    async def go() -> None:
+        async with gated(limits(write_s=0.5), routes={"/": endless}) as service:
+            with socket.create_connection(("127.0.0.1", service.port)) as deaf:
+                deaf.sendall(REQUEST)
+                await asyncio.wait_for(ended.wait(), 30)
+                await until(lambda: service.connections.open == 0)
+
+    run(go, loops)
+
+
+def test_a_reader_that_is_slow_and_then_idle_is_not_cut_off() -> None:
+    async def much(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = 480 * BLOCK
+        await response.prepare(request)
+        for _ in range(480):
+            await response.write(b"x" * BLOCK)
+        return response
+
+    async def go() -> None:
+        async with (
+            gated(limits(write_s=2.0), routes={"/much": much}) as service,
+            connected(service, REQUEST.replace(b"/ ", b"/much ", 1)) as (reader, writer),
+        ):
+            # In all it takes longer than a reader may read nothing, and so does the pause after it.
+            await reader.readuntil(b"\r\n\r\n")
+            for _ in range(24):
+                await reader.readexactly(20 * BLOCK)
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(3)
+            writer.write(REQUEST)
+            assert (await read_answer(reader)).status == 200
+
+    run(go)
+
+
+@LOOPS
+def test_over_tls_the_bounds_are_the_same(tmp_path: Path, loops: Loops) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    both_in_one = tmp_path / "both.pem"
+    both_in_one.write_bytes(issued.private_key_and_cert_chain_pem.bytes())
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    async def go() -> None:
+        bounds = limits(connections=1, read_s=0.3)
+        async with (
+            gated(bounds, tls=tls_context(both_in_one, None)) as service,
+            connected(service, REQUEST, trusting) as (reader, writer),
+        ):
+            assert (await read_answer(reader)).status == 200
+            async with connected(service, b"", trusting) as (second, _):
+                assert (await read_answer(second)).status == 503
+                assert await is_closed(second)
+            writer.write(REQUEST[:9])
+            assert (await read_answer(reader)).status == 408
+            assert await is_closed(reader)
+
+    run(go, loops)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "drop", "due"]), st.integers(0, 5), st.integers(0, 4)), max_size=60))
+def test_each_is_due_once_after_its_time_and_never_before(events: list[tuple[str, int, int]]) -> None:
+    waiting: Waiting[int] = Waiting(5.0)
+    since: dict[int, int] = {}
+    now = 0
+    for what, who, passed in events:
+        now += passed
+        if what == "add":
+            waiting.add(who, now)
+            since[who] = now
+        elif what == "drop":
+            waiting.drop(who)
+            since.pop(who, None)
+        else:
+            late = {one for one, then in since.items() if now >= then + 5}
+            assert set(waiting.due(now)) == late
+            since = {one: then for one, then in since.items() if one not in late}
+        assert len(waiting) == len(since)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_room_is_made_for_connections_as_far_as_the_system_goes() -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (600, hard))
+        assert make_room(100) == 100
+        raised, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert raised == 100 + SPARE
+        if hard != resource.RLIM_INFINITY:
+            assert make_room(hard) == hard - SPARE
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,0 +1,159 @@
+"""The service's log: a line per event, bounded, readable while it is written."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay.serve.event_log import EventLog, follow, numbered, tail
+
+
+def test_a_line_has_its_time_its_event_and_its_facts(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "service.log")
+    log.say("model ready", model="notes-4m", seconds=0.75, problem=None, why="two words", count=3)
+    log.close()
+    (line,) = (tmp_path / "service.log").read_text(encoding="utf-8").splitlines()
+    when, _, rest = line.partition(" ")
+    assert rest == 'model ready model=notes-4m seconds=0.75 why="two words" count=3'
+    assert when.endswith("Z")
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(when)).total_seconds()) < 60
+
+
+def test_foreign_text_stays_on_its_line(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "service.log")
+    log.say("refused", model="a\nb\x1b[31m\u202e\udcff\r\n2026 forged")
+    log.close()
+    (line,) = (tmp_path / "service.log").read_text(encoding="utf-8").splitlines()
+    assert line.isprintable()
+    assert r"a\nb\x1b[31m" in line
+
+
+@settings(max_examples=30, deadline=None)
+@given(texts=st.lists(st.text(max_size=60), min_size=1, max_size=80), most=st.integers(60, 400))
+def test_it_never_grows_past_its_bound_and_ends_with_the_newest(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], most: int
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "service.log"
+    heard: list[str] = []
+    log = EventLog(path, echo=heard.append, most=most, files=3)
+    for text in texts:
+        log.say("event", text=text)
+    log.close()
+    files = sorted(path.parent.iterdir())
+    assert len(files) <= 3
+    for file in files:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        assert file.stat().st_size <= most or len(lines) == 1
+    kept = tail(path, len(texts) + 1)
+    assert kept == heard[len(heard) - len(kept) :]
+    assert tail(path, 1) == heard[-1:]
+    assert tail(path, 0) == []
+
+
+def test_the_last_lines_come_from_older_files_too(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    log = EventLog(path, most=200, files=3)
+    for n in range(12):
+        log.say(f"event-{n}")
+    log.close()
+    assert numbered(path, 1).exists()
+    assert [line.split()[1] for line in tail(path, 6)] == [f"event-{n}" for n in range(6, 12)]
+    assert tail(tmp_path / "none.log", 5) == []
+
+
+def test_a_long_file_is_not_read_whole_for_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    path.write_bytes(b"".join(b"%06d %s\n" % (n, b"x" * 90) for n in range(3000)))
+    assert [line[:6] for line in tail(path, 3)] == ["002997", "002998", "002999"]
+    assert len(tail(path, 2000)) == 2000
+
+
+def test_lines_are_followed_into_the_next_file(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    log = EventLog(path, most=300, files=3)
+    log.say("before")
+    heard: list[str] = []
+
+    def listen() -> None:
+        following = follow(path, rest_s=0.01)
+        for line in itertools.islice(following, 20):
+            heard.append(line.split()[1])  # noqa: PERF401 - it grows as lines come
+        following.close()
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    until = time.monotonic() + 20
+    while not heard:
+        assert time.monotonic() < until
+        log.say("begin")
+        time.sleep(0.01)
+    for n in range(20):
+        log.say(f"event-{n}")
+        while listener.is_alive() and f"event-{n}" not in heard:
+            assert time.monotonic() < until
+            time.sleep(0.001)
+    listener.join(timeout=20)
+    log.close()
+    events = [event for event in heard if event != "begin"]
+    assert len(heard) == 20
+    assert events == [f"event-{n}" for n in range(len(events))]
+    assert numbered(path, 2).exists()
+
+
+def test_a_log_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    following = follow(path, rest_s=0.01)
+    writer = threading.Timer(0.05, path.write_text, ("first\n",), {"encoding": "utf-8"})
+    writer.start()
+    assert next(following) == "first"
+    following.close()
+    writer.join()
+
+
+def test_where_nothing_can_be_written_the_service_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    log = EventLog(folder / "service.log")
+    log.say("lost")
+    assert log.dropped == 1
+    folder.mkdir()
+    log.say("kept")
+    log.close()
+    assert log.dropped == 1
+    assert tail(folder / "service.log", 5)[0].endswith("kept")
+
+
+def test_a_terminal_that_is_gone_is_left_alone(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def echo(line: str) -> None:
+        asked.append(line)
+        raise BrokenPipeError
+
+    log = EventLog(tmp_path / "service.log", echo=echo)
+    log.say("one")
+    log.say("two")
+    log.close()
+    assert len(asked) == 1
+    assert len(tail(tmp_path / "service.log", 5)) == 2
+
+
+def test_nothing_is_missed_between_the_last_lines_and_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    log = EventLog(path)
+    for n in range(5):
+        log.say(f"event-{n}")
+    following = follow(path, last=2, rest_s=0.01)
+    first = next(following)
+    for n in range(5, 8):
+        log.say(f"event-{n}")
+    log.close()
+    heard = [first, *itertools.islice(following, 4)]
+    following.close()
+    assert [line.split()[1] for line in heard] == [f"event-{n}" for n in range(3, 8)]

@@ -1,0 +1,279 @@
+"""What becomes of an answer whose model or upstream breaks off: an error event, a second try, a refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from msgspec import structs
+
+from tests.serve.doorstep import QUICK, ROLE, WHOLE, Model, begun, chunk, cut, open_door, run, whole
+
+
+def errors_of(stream: bytes) -> list[dict[str, Any]]:
+    """The errors among the events; every event must be one."""
+    *events, rest = stream.split(b"\n\n")
+    assert rest == b"", "the stream ends inside an event"
+    found = [json.loads(event.removeprefix(b"data: ")) for event in events if event != b"data: [DONE]"]
+    return [event["error"] for event in found if "error" in event]
+
+
+@pytest.mark.parametrize("part", [b"", chunk("torn")[:25]])
+def test_a_model_that_dies_in_a_stream_leaves_an_error_event(part: bytes) -> None:
+    async def work() -> None:
+        model = Model()
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            response = await begun(request)
+            await response.write(ROLE + chunk("so far") + part)
+            await asyncio.sleep(0.05)
+            model.problem = "it was killed by signal 9"
+            cut(request)
+            return response
+
+        model.answer = answer
+        async with open_door(model) as door, door.chat(stream=True) as got:
+            stream = await got.read()
+            assert stream.startswith(ROLE + chunk("so far"))
+            (error,) = errors_of(stream)
+            assert error["code"] == "model_lost"
+            assert "signal 9" in error["message"]
+            model.answer = whole
+            async with door.chat() as after:
+                assert after.status == 200
+
+    run(work)
+
+
+def test_a_model_that_hangs_is_left_when_its_lease_breaks() -> None:
+    async def work() -> None:
+        model = Model()
+        sent = asyncio.Event()
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            response = await begun(request)
+            await response.write(ROLE)
+            sent.set()
+            await asyncio.Event().wait()
+            return response
+
+        model.answer = answer
+        async with open_door(model) as door, door.chat(stream=True) as got:
+            await sent.wait()
+            await door.service.unload("m", force=True)
+            (error,) = errors_of(await got.read())
+            assert error["code"] == "model_lost"
+            await model.ended.wait()
+
+    run(work)
+
+
+def test_a_request_without_an_answer_is_repeated_once() -> None:
+    async def work() -> None:
+        model = Model()
+
+        async def die(request: web.Request) -> web.StreamResponse:
+            model.problem = "it was killed by signal 11"
+            model.answer = whole
+            cut(request)
+            return web.Response()
+
+        model.answer = die
+        async with open_door(model) as door, door.chat() as got:
+            assert got.status == 200
+            assert len(model.asked) == 2
+
+    run(work)
+
+
+def test_a_request_that_kills_its_model_twice_is_refused() -> None:
+    async def work() -> None:
+        model = Model()
+
+        async def die(request: web.Request) -> web.StreamResponse:
+            model.problem = "it was killed by signal 11"
+            cut(request)
+            return web.Response()
+
+        model.answer = die
+        async with open_door(model) as door, door.chat() as got:
+            assert got.status == 503
+            error = (await got.json())["error"]
+            assert error["code"] == "model_lost"
+            assert "signal 11" in error["message"]
+            assert got.headers["Retry-After"] == "1"
+            assert len(model.asked) == 2
+
+    run(work)
+
+
+def test_a_model_taken_down_on_purpose_is_not_brought_back_by_the_request_that_it_answered() -> None:
+    async def work() -> None:
+        model = Model()
+        asked = asyncio.Event()
+
+        async def hang(request: web.Request) -> web.StreamResponse:
+            asked.set()
+            await asyncio.Event().wait()
+            return web.Response()
+
+        model.answer = hang
+        async with open_door(model) as door:
+
+            async def ask() -> int:
+                async with door.chat() as got:
+                    assert (await got.json())["error"]["code"] == "model_lost"
+                    return int(got.status)
+
+            asking = asyncio.create_task(ask())
+            await asked.wait()
+            await door.service.unload("m", force=True)
+            assert await asking == 503
+            assert len(model.asked) == 1
+
+    run(work)
+
+
+def test_what_is_no_http_is_an_error_of_the_upstream() -> None:
+    async def work() -> None:
+        async def garbage(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"\x00\xffnot http\r\n\r\n")
+            writer.close()
+
+        server = await asyncio.start_server(garbage, "127.0.0.1", 0)
+        model = Model(remote=True)
+        async with server, open_door(model) as door:
+            model.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            async with door.chat() as got:
+                assert got.status == 502
+                assert (await got.json())["error"]["code"] == "upstream_failed"
+
+    run(work)
+
+
+def test_a_large_answer_that_breaks_off_never_looks_whole() -> None:
+    async def work() -> None:
+        async def half(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(40 << 20)})
+            await response.prepare(request)
+            for _ in range(20):
+                await response.write(b"1" * (1 << 20))
+            cut(request)
+            return response
+
+        model = Model(answer=half, remote=True)
+        async with open_door(model) as door, door.chat() as got:
+            assert got.headers["Content-Length"] == str(40 << 20)
+            with pytest.raises(aiohttp.ClientError):
+                await got.read()
+
+    run(work)
+
+
+def test_a_whole_answer_that_breaks_off_is_an_error() -> None:
+    async def half(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b'{"id":')
+        await asyncio.sleep(0.05)
+        cut(request)
+        return response
+
+    async def work() -> None:
+        async with open_door(Model(answer=half, remote=True)) as door, door.chat() as got:
+            assert got.status == 502
+            assert (await got.json())["error"]["code"] == "upstream_failed"
+
+    run(work)
+
+
+def test_a_kept_connection_that_an_upstream_has_closed_costs_no_answer() -> None:
+    async def work() -> None:
+        answers = 0
+
+        async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal answers
+            await reader.readuntil(b"messages")
+            if answers:
+                answers -= 1
+                body = json.dumps(WHOLE).encode()
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                writer.write(head.encode() + body)
+                await writer.drain()
+                await reader.readuntil(b"messages")
+            writer.close()
+            answers = 1
+
+        answers = 1
+        server = await asyncio.start_server(once, "127.0.0.1", 0)
+        model = Model(remote=True)
+        async with server, open_door(model) as door:
+            model.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            for _ in range(3):
+                async with door.chat() as got:
+                    assert got.status == 200
+
+    run(work)
+
+
+def test_an_upstream_that_says_nothing_is_given_up() -> None:
+    async def work() -> None:
+        async def hang(_request: web.Request) -> web.StreamResponse:
+            await asyncio.Event().wait()
+            return web.Response()
+
+        model = Model(answer=hang, remote=True)
+        async with open_door(model, limits=structs.replace(QUICK, wait_s=0.2)) as door, door.chat() as got:
+            assert got.status == 502
+            assert (await got.json())["error"]["code"] == "upstream_failed"
+            await model.ended.wait()
+
+    run(work)
+
+
+def test_a_long_event_is_passed_on_in_parts_and_the_stream_is_whole_again_after_it() -> None:
+    long = chunk("x" * (3 << 20))
+
+    async def work() -> None:
+        model = Model()
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            response = await begun(request)
+            await response.write(long)
+            await response.write(chunk("then"))
+            await asyncio.sleep(0.05)
+            model.problem = "killed"
+            cut(request)
+            return response
+
+        model.answer = answer
+        async with open_door(model) as door, door.chat(stream=True) as got:
+            stream = await got.read()
+            assert stream.startswith(long + chunk("then"))
+            assert [error["code"] for error in errors_of(stream)] == ["model_lost"]
+
+    run(work)
+
+
+def test_a_long_event_that_breaks_off_breaks_the_connection() -> None:
+    async def work() -> None:
+        model = Model()
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            response = await begun(request)
+            await response.write(chunk("x" * (3 << 20))[:-9])
+            await asyncio.sleep(0.05)
+            model.problem = "killed"
+            cut(request)
+            return response
+
+        model.answer = answer
+        async with open_door(model) as door, door.chat(stream=True) as got:
+            with pytest.raises(aiohttp.ClientError):
+                await got.read()
+
+    run(work)
