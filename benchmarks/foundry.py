@@ -32,8 +32,9 @@ from statistics import median
 
 import aiohttp
 import family_models
+import msgspec
 import random_model
-from families import ENGINES, PASSAGES, prompts
+from families import ENGINES, prompts
 from families import ask as probe
 from family_models import Shape, products
 from served import Served
@@ -50,6 +51,7 @@ NAME = "random"
 SAME = "onnx-int4"
 TOKENS = 64
 TOGETHER = 8
+PROMPTS, PASSAGES = 8, 2
 SDK = "foundry-local-sdk"
 BEST, SAME_FILES = (1.5, 2.0, 0.6), (1.2, 1.5, 0.7)
 START_S = 180
@@ -77,9 +79,13 @@ def forms(work: Path, shape: Shape) -> tuple[Path, list[Variant]]:
 
 
 def losses(hf: Path, variants: list[Variant], work: Path) -> dict[str, Proof]:
-    """What each variant lost against the original in fp32."""
-    original = ask_original(hf, prompts(), work=work / "original", text=default_text()[:PASSAGES])
-    return {v.id: prove(original, v, engine=ENGINES[v.format], probe=probe, work=work / "probe") for v in variants}
+    """What each variant lost against the original in fp32; kept in DIR, since the files stay the same."""
+    kept = work / "losses.json"
+    if not kept.exists():
+        original = ask_original(hf, prompts()[:PROMPTS], work=work / "original", text=default_text()[:PASSAGES])
+        found = {v.id: prove(original, v, engine=ENGINES[v.format], probe=probe, work=work / "probe") for v in variants}
+        kept.write_bytes(msgspec.json.encode(found))
+    return msgspec.json.decode(kept.read_bytes(), type=dict[str, Proof])
 
 
 @contextlib.contextmanager

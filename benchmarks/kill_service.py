@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import http.client
 import json
 import random
 import socket
@@ -18,11 +19,11 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 from statistics import median
 
+import psutil
 from served import Served, left_of
 
 MODELS = ("notes-0.5m", "notes-1.5m", "notes-4m")
@@ -43,7 +44,7 @@ def load(address: str, ended: threading.Event, answered: list[float], seed: int)
         body = {"model": dice.choice(MODELS), "messages": messages, "stream": True, "max_tokens": 24}
         head = {"Content-Type": "application/json"}
         asked = urllib.request.Request(f"{address}/v1/chat/completions", json.dumps(body).encode(), head)
-        with contextlib.suppress(OSError, urllib.error.URLError), urllib.request.urlopen(asked, timeout=10) as answer:
+        with contextlib.suppress(OSError, http.client.HTTPException), urllib.request.urlopen(asked, timeout=10) as answer:
             if b"[DONE]" in answer.read():
                 answered.append(time.monotonic())
 
@@ -52,10 +53,18 @@ def kill(served: Served, moment: float) -> None:
     """Kill it after ``moment`` seconds, with everything it has started looked for."""
     time.sleep(moment)
     children = served.children()
+    told = {child.pid: command(child) for child in children}
     served.kill()
     left = left_of(children, GONE_S)
     if left:
-        raise Broken(f"left behind {GONE_S:g} s after the kill: {left}")
+        raise Broken(f"left behind {GONE_S:g} s after the kill: {[(pid, told[pid]) for pid in left]}")
+
+
+def command(process: psutil.Process) -> str:
+    """What it runs, and since when it does, for a message."""
+    with contextlib.suppress(psutil.Error):
+        return f"{' '.join(process.cmdline())[-60:]}, {time.time() - process.create_time():.2f} s old"
+    return "gone"
 
 
 def whole(home: Path) -> None:

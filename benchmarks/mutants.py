@@ -66,7 +66,8 @@ Body = dict[str, Any]
 class Shot(Struct, frozen=True, kw_only=True):
     """Bytes to send in ``parts``, ``pause`` seconds apart. ``half``: close the sending side behind them.
 
-    ``silent``: that no answer comes is all right, since what was sent is not whole or no HTTP.
+    ``silent``: that no answer comes is all right, since what was sent is not whole or no HTTP; ``leave``: so many seconds
+    after nothing has come, it goes away.
     """
 
     kind: str
@@ -74,6 +75,7 @@ class Shot(Struct, frozen=True, kw_only=True):
     pause: float = 0.0
     half: bool = False
     silent: bool = False
+    leave: float | None = None
 
 
 class Mutants:
@@ -139,7 +141,7 @@ class Mutants:
             return [self._nasty(depth + 1) for _ in range(dice.choice((1, 2, 5, 17, 130)))]
         if roll < 9:
             return {dice.choice((*STRINGS, *FIELDS, "1", "99999999")): self._nasty(depth + 1) for _ in range(dice.randint(1, 6))}
-        return [self._nasty(3)] * dice.choice((100, 3000, 50_000))
+        return [dice.choice((*NUMBERS[:8], *STRINGS[:6], None, {}, []))] * dice.choice((100, 3000, 50_000))
 
     def _value(self) -> Shot:
         path, body = self._base()
@@ -264,7 +266,7 @@ class Mutants:
             "messages": [{"role": "user", "content": text}],
             "stop": [text, text + "x"],
             "tools": [{"type": "function", "function": {"name": "f", "description": text}}],
-            "prompt": dice.choice((text, [text[:2000]] * 50, ["a"] * 20_000, [1] * 100_000, [[1]] * 5000)),
+            "prompt": dice.choice((text, [text[:2000]] * 50, ["a"] * 20_000, ["a"] * 300, [1] * 100_000, [[1]] * 5000)),
             "input": dice.choice((text, [text[:2000]] * 50, ["a"] * 3000, [1] * 100_000)),
         }.get(name, text)
         if dice.random() < 0.3:
@@ -286,7 +288,7 @@ class Mutants:
         length = len(raw) + dice.choice((1, 100, 10**6, 10**12))
         head = _head("POST", path, [f"Content-Length: {length}"])
         cut = raw[: dice.randrange(len(raw))]
-        return Shot(kind="a body that ends too soon", parts=(head, cut), half=dice.random() < 0.5, silent=True)
+        return Shot(kind="a body that ends too soon", parts=(head, cut), half=dice.random() < 0.5, silent=True, leave=0.1)
 
     def _slow(self) -> Shot:
         path, body = self._base()
@@ -305,7 +307,7 @@ class Mutants:
         if dice.random() < 0.3:
             more.append(f"Content-Length: {len(raw)}")
         parts = (_head("POST", path, more), size.encode() + b"\r\n" + raw + b"\r\n" + end)
-        return Shot(kind="chunks", parts=parts, half=dice.random() < 0.5, silent=True)
+        return Shot(kind="chunks", parts=parts, half=dice.random() < 0.3, silent=True, leave=2.0)
 
     def _packed(self) -> Shot:
         path, body = self._base()

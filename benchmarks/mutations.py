@@ -104,10 +104,13 @@ class Barrage:
         try:
             sending = asyncio.create_task(_send(writer, shot))
             answer = bytearray()
-            while len(answer) < MOST_ANSWER and (part := await reader.read(1 << 16)):
-                answer += part
-                if shot.kind == "a body that ends too soon" and sending.done() and not shot.half:
-                    break
+            with contextlib.suppress(TimeoutError):
+                while len(answer) < MOST_ANSWER:
+                    async with asyncio.timeout(None if answer else shot.leave):
+                        part = await reader.read(1 << 16)
+                    if not part:
+                        break
+                    answer += part
             sending.cancel()
             with contextlib.suppress(asyncio.CancelledError, OSError):
                 await sending

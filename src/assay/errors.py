@@ -110,6 +110,10 @@ class EngineStartFailed(EngineError):
     """The engine's process did not become ready."""
 
 
+class EngineStartKilled(EngineStartFailed):
+    """Somebody ended the engine's process before it was ready: the next try may well succeed."""
+
+
 class HubError(AssayError):
     """The model hub could not give what was asked of it."""
 

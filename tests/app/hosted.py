@@ -1,6 +1,6 @@
 """A service of nothing behind the real lock, port, state, signals and end: ``python hosted.py HOME PORT [WORD...]``.
 
-``die:MOMENT`` kills it at ``make``, ``begin``, ``drain`` or ``close``; ``slow-drain`` waits until ``HOME/go`` is there;
+``die:MOMENT`` kills it at ``make``, ``begin``, ``drain`` or ``close``; ``slow-drain`` waits until ``HOME/go`` is there, ``cut-off`` cuts answers off;
 ``bad-make`` and ``bad-begin`` fail there; ``warn`` has a library warn; ``home`` is where what happened is written.
 """
 
@@ -53,10 +53,11 @@ class Nothing:
             except ValueError:
                 logging.getLogger("library").exception("it went wrong")
 
-    async def drain(self) -> None:
+    async def drain(self) -> bool:
         self.at("drain")
         while "slow-drain" in self.words and not (self.ground.options.home / "go").exists():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+        return "cut-off" not in self.words
 
     async def close(self) -> None:
         self.at("close")

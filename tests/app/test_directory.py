@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from assay import app
-from assay.app.directory import Directory, Loads, given_variants, read_route
+from assay import app, engines
+from assay.app.directory import Directory, Loads, given_variants
 from assay.app.here import Here, open_here
+from assay.app.sizing import Sizing
 from assay.catalog import bundled_folder
-from assay.errors import BadInput, UnknownModel
+from assay.errors import BadInput, BadRegistry, UnknownModel
 from assay.serve import Route
 from assay.store import Store
+from assay.types import Observation
 
 GIB = 1 << 30
 REMOTE = {"alias": "far", "endpoint": "http://127.0.0.1:9/v1", "model": "org/far", "key": "env:FAR_KEY"}
@@ -42,7 +44,6 @@ def test_an_alias_is_its_best_variant_and_knows_the_others(here: Here) -> None:
     assert (offer.engine, offer.slots, offer.options.extra) == ("llamacpp", 8, {"cache_prompt": "true"})
     assert offer.needs is not None
     assert offer.needs > (offer.variant.disk or 0)
-    assert offer.reasons
 
 
 @pytest.mark.parametrize("name", ["notes-4m:onnx-int4", "NOTES-4M:ONNX-INT4", "notes-4m:onnx"])
@@ -160,8 +161,112 @@ def test_the_owner_may_name_files_and_addresses(here: Here) -> None:
         given_variants([str(bundled_folder() / "notes-0.5m" / "notes-0.5m-safetensors")], here)
 
 
-def test_a_fallback_list_as_it_is_typed() -> None:
-    assert read_route("fast = a, b:q4,far ") == ("fast", ("a", "b:q4", "far"))
-    for wrong in ("fast", "=a", "fast=", "fast=,"):
-        with pytest.raises(BadInput, match="is no fallback list"):
-            read_route(wrong)
+def test_a_list_that_breaks_while_it_is_served_is_told_and_what_it_said_stays(here: Here) -> None:
+    now, told = 0.0, list[str]()
+    served = Directory(here, tell=told.append, clock=lambda: now)
+    own = here.settings.home / "models.json"
+
+    def far() -> str:
+        try:
+            return asyncio.run(served.route("far")).offers[0].variant.source
+        except UnknownModel:
+            return "unknown"
+
+    assert far() == REMOTE["endpoint"]
+    for half in ('[{"alias": "far",', "", "[3]"):
+        own.write_text(half)
+        now += 1
+        assert far() == REMOTE["endpoint"]
+        assert len(told) == 1
+        assert str(own) in told[0]
+        told.clear()
+    Store(here.settings.models_home).layout.records.mkdir(parents=True)
+    now += 1
+    assert (far(), told) == (REMOTE["endpoint"], [])
+    own.write_text(json.dumps([{**REMOTE, "endpoint": "http://127.0.0.1:8/v1"}]))
+    now += 1
+    assert (far(), told) == ("http://127.0.0.1:8/v1", [])
+    own.unlink()
+    now += 1
+    assert (far(), told) == ("unknown", [])
+
+
+def test_a_list_that_was_asked_for_must_be_sound_at_the_start_and_may_break_later(tmp_path: Path) -> None:
+    named, now, told = tmp_path / "mine.json", 0.0, list[str]()
+    here = open_here({"home": tmp_path / "home", "registry": named})
+    with pytest.raises(BadRegistry):
+        Directory(here)
+    named.write_text(json.dumps([REMOTE]))
+    served = Directory(Here(here.settings), tell=told.append, clock=lambda: now)
+    named.write_text("[")
+    now += 1
+    assert asyncio.run(served.route("far")).offers[0].id == "far"
+    assert len(told) == 1
+
+
+def test_a_list_that_is_broken_from_the_first_hides_nothing_else(here: Here) -> None:
+    (here.settings.home / "models.json").write_text("[")
+    now, told = 0.0, list[str]()
+    served = Directory(Here(here.settings), tell=told.append, clock=lambda: now)
+    assert len(told) == 1
+    file = bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf"
+    app.import_models(str(file), alias="mine", home=here.settings.home)
+    now += 1
+    assert asyncio.run(served.route("mine")).offers[0].id == "mine:q8_0"
+
+
+def test_a_folder_that_is_removed_under_the_service_takes_only_its_own_list_along(
+    here: Here, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "models.json").write_text(json.dumps([{**REMOTE, "alias": "near", "key": None}]))
+    monkeypatch.chdir(project)
+    now = 0.0
+    served = Directory(Here(here.settings), clock=lambda: now)
+    assert asyncio.run(served.route("near")).offers[0].id == "near"
+    shutil.rmtree(project)
+    now += 1
+    assert asyncio.run(served.route("far")).offers[0].id == "far"
+    with pytest.raises(UnknownModel):
+        asyncio.run(served.route("near"))
+
+
+def test_what_a_load_was_seen_to_take_counts_for_the_next(here: Here) -> None:
+    now = 0.0
+    served = Directory(here, Loads(slots=1), clock=lambda: now)
+    (offer,) = asyncio.run(served.route("notes-0.5m")).offers
+    estimate = Sizing(here, slots=1).estimate(offer.variant)
+    assert estimate is not None
+    here.observed.remember(
+        Observation(
+            engine=offer.engine,
+            engine_version=engines.present()[offer.engine][0],
+            digest=offer.variant.digest,
+            context_length=estimate.context_length,
+            slots=1,
+            peak=12_345_678_901,
+            when="2026-11-22T09:30:00+00:00",
+        )
+    )
+    now += 1
+    assert asyncio.run(served.route("notes-0.5m")).offers[0].needs == 12_345_678_901
+
+
+def test_many_who_ask_at_once_are_all_told(here: Here) -> None:
+    served = Directory(here)
+
+    async def go() -> None:
+        names = ["notes-4m", "notes-0.5m", "notes-1.5m", "far", "notes-4m:onnx"] * 40
+        asking = [asyncio.create_task(served.route(name)) for name in names]
+        await asyncio.sleep(0)
+        for task in asking[::7]:
+            task.cancel()
+        listed = await served.listed()
+        found = await asyncio.gather(*asking, return_exceptions=True)
+        for name, one in zip(names, found, strict=True):
+            assert isinstance(one, asyncio.CancelledError) or (isinstance(one, Route) and one.name == name)
+        assert sum(isinstance(one, Route) for one in found) >= len(names) * 6 // 7 - 1
+        assert {"notes-4m", "far"} <= {one.id for one in listed}
+
+    asyncio.run(go())

@@ -111,6 +111,14 @@ def test_answers_under_way_are_waited_for(tmp_path: Path) -> None:
         assert ended(process) == (0, "")
 
 
+def test_answers_that_were_cut_off_are_told(tmp_path: Path) -> None:
+    with started(tmp_path, "cut-off") as process:
+        address(process)
+        process.send_signal(signal.SIGTERM)
+        assert ended(process) == (7, "")
+    assert "stopped drained=no" in events(tmp_path)
+
+
 @pytest.mark.parametrize("how", ["signal", "request"])
 def test_a_second_word_ends_it_at_once(tmp_path: Path, how: str) -> None:
     with started(tmp_path, "slow-drain") as process:

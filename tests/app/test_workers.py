@@ -198,6 +198,33 @@ def test_an_upstream_has_no_process_but_its_key(here: Here) -> None:
     asyncio.run(go())
 
 
+@pytest.mark.parametrize(("lists", "sent"), [(["org/one"], "org/one"), (["a", "b"], None), ([], None)])
+def test_an_upstream_whose_model_nobody_named_is_asked_for_its_only_one(
+    here: Here, lists: list[str], sent: str | None
+) -> None:
+    async def listing(request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer far"
+        return web.json_response({"data": [{"id": name} for name in lists]})
+
+    async def go() -> None:
+        served = web.Application()
+        served.router.add_get("/v1/models", listing)
+        running = web.AppRunner(served, access_log=None)
+        await running.setup()
+        await web.TCPSite(running, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{running.addresses[0][1]}/v1"
+        offer = Offer(variant=Variant(id="far", alias="far", format="remote", source=url), engine="remote", needs=0)
+        async with Workers(here, headers=lambda _: {"Authorization": "Bearer far"}) as workers:
+            if sent is None:
+                with pytest.raises(BadInput, match="the model of far is not named"):
+                    await workers.start(offer)
+            else:
+                assert (await workers.start(offer)).endpoint.model == sent
+        await running.cleanup()
+
+    asyncio.run(go())
+
+
 FOREIGN = """
 import asyncio, subprocess, sys
 from assay.types import Availability, Endpoint, EngineStatus

@@ -10,6 +10,7 @@
 ``reads``: this many times it tells that a part of the prompt was read, before the pieces;
 ``tells``: it has log-probabilities, bias and echo: piece number i has the log-probability ``-(i + 1) / 8``, and so has
 each byte of a prompt but the first; in its place ``|0|``, ``|1|`` and so on are the likeliest;
+``features``: what else the model claims to do;
 ``template``: the source of a chat template, with which the model takes tools, too;
 ``start``: ``hang``, ``hang_holding_gil``, ``exit``, ``raise``, or ``child``, which starts a process of its own.
 A token of this model is a byte; its chat rendering is ``role:content;`` per message; ``count`` counts words.
@@ -84,6 +85,7 @@ class ScriptedModel:
         self.arguments: Mapping[str, Any] = {"script": sorted(script)}
         self.broken: str | None = None
         self.chat_template: str | None = script.get("template")
+        self.features |= set(script.get("features", []))
         if self.chat_template:
             self.features |= {"tools"}
         if script.get("tells"):

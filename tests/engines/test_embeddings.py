@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from assay import engines
@@ -285,6 +287,23 @@ def named(tasks: tuple[str, ...]) -> Variant:
 def test_only_so_many_texts_are_taken() -> None:
     with pytest.raises(Refused, match=str(MAX_INPUTS)):
         read_embeddings({"model": "m", "input": ["a"] * (MAX_INPUTS + 1)}, Width())  # type: ignore[arg-type]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["input", "dimensions", "encoding_format", "normalize"]), JSON, max_size=4))
+def test_whatever_comes_in_is_read_or_refused(body: dict[str, Any]) -> None:
+    param = None
+    try:
+        read_embeddings({"model": "m", "input": "hi", **body}, Width())  # type: ignore[arg-type]
+    except Refused as refused:
+        param = refused.param
+    assert param is None or param in body
 
 
 class Width:

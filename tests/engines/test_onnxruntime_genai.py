@@ -306,7 +306,8 @@ def test_the_folders_own_template_is_rendered(variant: Variant, folder: Path, li
         _, bare = await client.complete(expected, max_tokens=4, temperature=0)
         assert chat["usage"] == bare["usage"]
         assert chat["choices"][0]["message"]["content"] == bare["choices"][0]["text"]
-        status, body = await client.post("/chat/completions", messages=[{"role": "tool", "content": "x"}])
+        told = {"role": "tool", "tool_call_id": "1", "content": "x"}
+        status, body = await client.post("/chat/completions", messages=[told])
         assert (status, body["error"]["code"]) == (400, "chat_template_error")
         assert "no tools" in body["error"]["message"]
 

@@ -277,3 +277,16 @@ def test_whatever_comes_in_is_read_or_refused(body: dict[str, Any]) -> None:
     except Refused as refused:
         param = refused.param
     assert param is None or param.split(".")[0].split("[")[0] in {*body, "max_tokens"}
+
+
+COMPLETION = ["prompt", "echo", "logprobs", "top_logprobs", "logit_bias", "max_tokens", "stop", "n", "suffix"]
+
+
+@given(st.dictionaries(st.sampled_from(COMPLETION), JSON, max_size=4))
+def test_whatever_comes_in_for_a_completion_is_read_or_refused(body: dict[str, Any]) -> None:
+    param = None
+    try:
+        read_completion({"model": "m", "prompt": "hi", **body}, ALL)
+    except Refused as refused:
+        param = refused.param
+    assert param is None or param.split(".")[0] in body

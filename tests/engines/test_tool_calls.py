@@ -32,9 +32,9 @@ def accept(name: str, _arguments: Mapping[str, Any]) -> bool:
     return name in NAMES
 
 
-def run(known: CallFormat, pieces: Sequence[str], *, sure: bool = False) -> Told:
+def run(known: CallFormat, pieces: Sequence[str], *, sure: bool = False, single: bool = False) -> Told:
     """The text that came out, and the calls as names and arguments."""
-    stream = CallStream(known, NAMES, accept, sure=sure)
+    stream = CallStream(known, NAMES, accept, sure=sure, single=single)
     parts = [part for piece in pieces for part in stream.feed(piece)] + stream.finish()
     text = "".join(part for part in parts if isinstance(part, str))
     calls: dict[int, list[str]] = {}
@@ -97,6 +97,14 @@ def test_arguments_of_sure_calls_come_as_they_are(
     made = made[:1] if known.bare else made
     pieces = split(written(known, made), cuts)
     assert run(known, pieces, sure=True) == ("", [(name, json.dumps(arguments)) for name, arguments in made])
+
+
+@given(known=st.sampled_from(FORMATS), made=calls, tail=plain, cuts=cuts)
+def test_only_the_first_call_comes_where_one_is_wanted(
+    known: CallFormat, made: list[tuple[str, Any]], tail: str, cuts: list[int]
+) -> None:
+    text, found = run(known, split(written(known, made) + tail, cuts), single=True)
+    assert (text, [(name, json.loads(told)) for name, told in found]) == ("", made[:1])
 
 
 @given(known=st.sampled_from(FORMATS), text=plain, cuts=cuts, sure=st.booleans())

@@ -239,6 +239,29 @@ def test_a_stop_string_cuts_before_calls_are_looked_for(with_script: Callable[..
     with_script(use, context=2048, template=TEMPLATE, pieces=pieces(CALL))
 
 
+def test_a_forced_call_that_does_not_come_is_an_error(with_script: Callable[..., None]) -> None:
+    async def use(client: Any) -> None:
+        for choice in ("required", named("weather")):
+            status, body = await client.chat(tools=TOOLS, tool_choice=choice)
+            assert (status, body["error"]["code"]) == (500, "engine_error")
+        _, body = await client.chat(tools=TOOLS, tool_choice="required", max_tokens=2)
+        assert body["choices"][0]["finish_reason"] == "length"
+        _, body = await client.chat(tools=TOOLS, tool_choice="required", stop="call")
+        assert body["choices"][0]["finish_reason"] == "stop"
+
+    with_script(use, context=2048, template=TEMPLATE, features=["grammar"], pieces=pieces("I call nobody."))
+
+
+def test_one_call_is_told_where_one_is_wanted(with_script: Callable[..., None]) -> None:
+    async def use(client: Any) -> None:
+        _, body = await client.chat(tools=TOOLS, parallel_tool_calls=False)
+        assert len(body["choices"][0]["message"]["tool_calls"]) == 1
+        _, calls, finish = streamed(await client.stream(tools=TOOLS, parallel_tool_calls=False))
+        assert (len(calls), finish) == (1, "tool_calls")
+
+    with_script(use, context=2048, template=TEMPLATE, pieces=pieces(f"{CALL}\n{CALL} and"))
+
+
 def test_what_this_model_cannot_do_names_the_field(with_script: Callable[..., None]) -> None:
     async def use(client: Any) -> None:
         asked: list[tuple[dict[str, Any], str]] = [
@@ -273,6 +296,28 @@ def test_a_template_without_a_known_form_of_calls_takes_none(
         assert (status, body["error"]["param"]) == (400, "messages[1].tool_calls")
 
     with_script(use, context=2048, **({"template": template} if template else {}))
+
+
+@pytest.mark.parametrize("answer", ["no JSON", '{"a": "x"}', '{"a": 1} ', '{"a": 1}'])
+def test_an_engine_that_leaves_the_form_is_not_believed(with_script: Callable[..., None], answer: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+
+    async def use(client: Any) -> None:
+        status, body = await client.chat(response_format=form)
+        events = await client.stream(response_format=form)
+        if answer.startswith('{"a": 1}'):
+            assert (status, body["choices"][0]["message"]["content"]) == (200, answer)
+            assert events[-1] == "[DONE]"
+        else:
+            assert (status, body["error"]["code"]) == (500, "engine_error")
+            assert "the form it was to have" in events[-1]["error"]["message"]
+        _, body = await client.chat(response_format=form, max_tokens=1)
+        assert body["choices"][0]["finish_reason"] == "length"
+        _, body = await client.chat(response_format=form, stop=answer[2:4])
+        assert body["choices"][0]["message"]["content"] == answer[:2]
+
+    with_script(use, features=["json_schema"], pieces=pieces(answer))
 
 
 @pytest.fixture(scope="module", params=["gguf", "onnx"])

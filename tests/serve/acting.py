@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from assay.errors import EngineStartFailed, UnknownModel
+from assay.errors import EngineStartFailed, EngineStartKilled, UnknownModel
 from assay.serve import Listed, Live, Offer, Pulse, Route
 from assay.types import Endpoint, EngineOptions, Variant
 
@@ -80,6 +80,8 @@ class Acted:
         self.load_s = load_s
         self.free = free
         self.broken: dict[str, str] = {}
+        self.killed: dict[str, int] = {}
+        """How many starts of a model are still to be killed."""
         self.pulses: dict[str, Pulse] = {}
         self.deaf: set[str] = set()
         """Models that do not answer when asked how they are."""
@@ -95,6 +97,9 @@ class Acted:
             except asyncio.CancelledError:
                 self.log.append(f"cancelled {offer.id}")
                 raise
+        if self.killed.get(offer.id):
+            self.killed[offer.id] -= 1
+            raise EngineStartKilled(f"{offer.id} was ended by signal 9")
         if offer.id in self.broken:
             raise EngineStartFailed(self.broken[offer.id], why="line\nline")
         self.up.append(offer.id)

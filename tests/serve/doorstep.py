@@ -167,6 +167,8 @@ class Door:
         self.app = app
         self.metrics = Metrics()
         self.told: list[Tally] = []
+        self.overheard: list[tuple[str, str, str]] = []
+        """Of requests by their id: what, and its text."""
 
     def chat(self, model: str = "m", *, headers: Mapping[str, str] | None = None, **more: Any) -> Any:
         """Post a chat; to be used with ``async with``."""
@@ -191,6 +193,7 @@ async def open_door(
     limits: Limits = QUICK,
     routes: Mapping[str, tuple[str, ...]] | None = None,
     doorway: Doorway | None = None,
+    overhear: bool = False,
 ) -> AsyncIterator[Door]:
     """A door over ``models``, and ``routes`` of several of them."""
     async with AsyncExitStack() as stack:
@@ -202,13 +205,20 @@ async def open_door(
         stack.push_async_callback(service.stop)
         connections = Connections(limits)
         told: list[Tally] = []
+        overheard: list[tuple[str, str, str]] = []
         app = application(
-            service, doorway, metrics=metrics, version="1.2.3", tell=told.append, connections=lambda: connections.open
+            service,
+            doorway,
+            metrics=metrics,
+            version="1.2.3",
+            tell=told.append,
+            overhear=(lambda *heard: overheard.append(heard)) if overhear else None,
+            connections=lambda: connections.open,
         )
         port = await stack.enter_async_context(_listened(app, limits, connections))
         client = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         door = Door(f"http://127.0.0.1:{port}", port, client, service, known, app)
-        door.metrics, door.told = metrics, told
+        door.metrics, door.told, door.overheard = metrics, told, overheard
         yield door
 
 

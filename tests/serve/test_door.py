@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from assay.errors import BadRegistry
@@ -18,8 +20,9 @@ from assay.serve import Limits, Listed, Refusal, Refused, Route
 from assay.serve.gate import Gate
 from assay.serve.hosts import Hosts
 from assay.serve.keys import KeyFile
+from assay.serve.overhear import MOST, Ear, heard
 from assay.serve.tally import plain
-from tests.serve.doorstep import DONE, QUICK, ROLE, Door, Model, begun, chunk, open_door, run, streams, whole
+from tests.serve.doorstep import DONE, QUICK, ROLE, Door, Model, begun, chunk, cut, open_door, run, streams, whole
 from tests.serve.opened import until
 
 CHAT = "/v1/chat/completions"
@@ -313,6 +316,56 @@ def test_neither_prompts_nor_answers_are_told_or_logged(caplog: pytest.LogCaptur
     with caplog.at_level(logging.DEBUG):
         run(work)
     assert "whispered" not in caplog.text
+
+
+def test_prompts_and_answers_are_overheard_where_the_owner_asks_for_it() -> None:
+    parts = (ROLE, chunk("a whispered "), chunk("answer"), DONE)
+
+    async def work() -> None:
+        model = Model(answer=streams(*parts))
+        async with open_door(model, overhear=True) as door:
+            for answer in (streams(*parts), whole, streams(*parts[:2])):
+                model.answer = answer
+                async with door.chat(user="who whispers", headers={"X-Request-Id": "one"}) as got:
+                    sent = await got.read()
+                await until(lambda: len(door.overheard) == 2)
+                (first, kind, prompt), (second, other, text) = door.overheard
+                assert (first, kind, second, other) == ("one", "prompt", "one", "answer")
+                assert "who whispers" in prompt
+                assert text.encode() == sent
+                door.overheard.clear()
+
+    run(work)
+
+
+def test_what_is_overheard_is_bounded() -> None:
+    async def work() -> None:
+        model = Model(answer=streams(*[chunk("x" * 1000)] * 200))
+        async with open_door(model, overhear=True) as door:
+            for answer in (model.answer, dies):
+                model.answer = answer
+                async with door.chat(user="y" * 1_000_000) as got:
+                    await got.read()
+            await until(lambda: len(door.overheard) == 3)
+            assert [kind for _, kind, _ in door.overheard] == ["prompt", "answer", "prompt"]
+            assert all(MOST < len(text) < MOST + 100 for _, _, text in door.overheard)
+            assert all("bytes in all" in text for _, _, text in door.overheard)
+
+    run(work)
+
+
+async def dies(request: web.Request) -> web.StreamResponse:
+    """No answer, which costs no prompt its line."""
+    cut(request)
+    return web.Response()
+
+
+@given(st.lists(st.binary(max_size=9), max_size=5))
+def test_an_ear_tells_what_it_heard(parts: list[bytes]) -> None:
+    ear = Ear()
+    for part in parts:
+        ear.hear(part)
+    assert ear.text() == b"".join(parts).decode("utf-8", "replace") == heard(b"".join(parts))
 
 
 def test_each_request_is_told_of_once_with_what_it_did() -> None:

@@ -324,7 +324,7 @@ def test_a_crash_during_a_drain_starts_nothing() -> None:
 def test_news_of_a_model_that_is_in_another_state_change_nothing() -> None:
     desk = Desk()
     desk.ask(A)
-    assert desk.stopped("a") == desk.died("a") == []
+    assert desk.stopped("a") == []
     desk.loaded("a")
     assert desk.loaded("a") == desk.failed("a") == desk.stopped("a") == []
     desk.unload("a", force=True)

@@ -92,6 +92,34 @@ def test_a_model_that_was_up_for_long_counts_its_crashes_anew() -> None:
         desk.tick(after=2)
 
 
+def test_a_load_that_was_killed_is_tried_again_after_a_backoff_for_those_who_wait() -> None:
+    desk = Desk(Limits(backoff_s=2))
+    desk.ask(A)
+    assert desk.died("a") == []
+    assert desk.state("a").state == "backoff"
+    assert desk.ask(A) == []
+    assert desk.wake() == 2
+    assert desk.tick(after=2) == ["start a"]
+    assert desk.loaded("a", slots=2) == ["grant 1 a", "grant 2 a"]
+
+
+def test_a_load_that_is_killed_each_time_is_given_up_at_the_third() -> None:
+    desk = Desk(Limits(backoff_s=2))
+    desk.ask(A)
+    for _ in range(2):
+        assert desk.died("a") == []
+        assert desk.tick(after=desk.wake() or 0) == ["start a"]
+    assert desk.died("a") == ["refuse 1 model_crashed"]
+
+
+def test_a_preloaded_model_whose_first_load_was_killed_is_tried_again() -> None:
+    desk = Desk(Limits(backoff_s=2))
+    desk.load(A, keep=True)
+    desk.died("a")
+    assert desk.tick(after=2) == ["start a"]
+    assert desk.state("a").pinned
+
+
 def test_a_failed_load_refuses_its_waiters_with_the_reason_and_is_not_tried_again_at_once() -> None:
     desk = Desk(Limits(backoff_s=2))
     desk.ask(A)

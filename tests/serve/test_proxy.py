@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from msgspec import structs
 
-from tests.serve.doorstep import DONE, QUICK, ROLE, WHOLE, Model, begun, chunk, open_door, run, streams, whole
+from tests.serve.doorstep import DONE, QUICK, ROLE, WHOLE, Model, begun, chunk, cut, open_door, run, streams, whole
 from tests.serve.opened import until
 
 
@@ -133,19 +133,51 @@ def test_an_upstream_that_cannot_be_reached_is_passed_over_with_the_reason() -> 
     run(work)
 
 
-def test_an_upstream_that_is_overloaded_is_passed_over_where_there_is_another() -> None:
+@pytest.mark.parametrize(("status", "alone"), [(503, 503), (429, 429), (401, 502), (403, 502)])
+def test_an_upstream_that_takes_no_requests_now_is_passed_over_where_there_is_another(status: int, alone: int) -> None:
     async def busy(_request: web.Request) -> web.StreamResponse:
-        return web.json_response({"error": {"message": "come back later"}}, status=503)
+        return web.json_response({"error": {"message": "come back later"}}, status=status)
 
     async def work() -> None:
         near, far = Model("near", busy, remote=True), Model("far", remote=True)
         async with open_door(near, far, routes={"fast": ("near", "far")}) as door:
+            async with door.chat("near") as by_itself:
+                assert by_itself.status == alone
             async with door.chat("fast") as got:
                 assert got.headers["X-Assay-Model"] == "far"
-            async with door.chat("near") as alone:
-                assert alone.status == 503
+                assert got.headers["X-Assay-Passed-Over"] == f"near: HTTP {status}: come back later"
 
     run(work)
+
+
+def test_a_list_is_tried_to_its_end() -> None:
+    async def busy(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"error": {"message": "not now"}}, status=503)
+
+    async def work() -> None:
+        first, second = Model("first", busy, remote=True), Model("second", remote=True)
+        third, fourth = Model("third", busy, remote=True), Model("fourth")
+        names = ("first", "second", "third", "fourth")
+        async with open_door(first, second, third, fourth, routes={"fast": names, "far": names[:3]}) as door:
+            second.url = "http://127.0.0.1:1/v1"
+            for _ in range(3):
+                async with door.chat("fast") as got:
+                    assert got.headers["X-Assay-Model"] == "fourth"
+                    told = got.headers["X-Assay-Passed-Over"].split("; ")
+                    assert [why.partition(":")[0].partition(" ")[0] for why in told] == list(names[:3])
+            third.answer = cut_off
+            async with door.chat("far") as none:
+                assert none.status in {502, 503}
+                message = (await none.json())["error"]["message"]
+                assert all(name in message for name in names[:3])
+
+    run(work)
+
+
+async def cut_off(request: web.Request) -> web.StreamResponse:
+    """No answer at all."""
+    cut(request)
+    return web.Response()
 
 
 def test_an_upstream_without_another_gives_its_own_503() -> None:
@@ -154,9 +186,11 @@ def test_an_upstream_without_another_gives_its_own_503() -> None:
         return web.json_response(body, status=503, headers={"Retry-After": "7"})
 
     async def work() -> None:
-        async with open_door(Model(answer=busy, remote=True)) as door, door.chat() as got:
-            assert (got.status, got.headers["Retry-After"]) == (503, "7")
-            assert (await got.json())["error"]["message"] == "come back later"
+        async with open_door(Model(answer=busy, remote=True)) as door:
+            for _ in range(2):
+                async with door.chat() as got:
+                    assert (got.status, got.headers.get("Retry-After")) == (503, "7")
+                    assert (await got.json())["error"]["message"] == "come back later"
 
     run(work)
 

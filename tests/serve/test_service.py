@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from msgspec import structs
 
 from assay.errors import UnknownModel
-from assay.serve import Limits, Pulse, Refused
+from assay.serve import Pulse, Refused
 from assay.serve.observer import Several
 from assay.serve.service import Service
 from assay.serve.watch import AT_WORK_S, IDLE_S
@@ -58,8 +57,6 @@ def test_what_is_asked_for_is_known_or_refused() -> None:
                 await on.request("nobody")
             with pytest.raises(UnknownModel):
                 await on.service.unload("nobody")
-            with pytest.raises(UnknownModel):
-                await on.service.start(["a", "nobody"])
             assert on.effects.log == []
             assert [one.id for one in await on.service.listed()] == ["a", "b", "c"]
 
@@ -133,6 +130,30 @@ def test_a_lease_ends_whatever_happens(how: str) -> None:
             await asyncio.wait({task})
             assert on.service.models()[0].running == 0
             await on.request("a")
+
+    play(go)
+
+
+def test_a_load_that_was_killed_is_tried_again_for_those_who_wait() -> None:
+    async def go() -> None:
+        async with stage() as on:
+            on.effects.killed["a"] = 2
+            first, second = await asyncio.gather(on.request("a"), on.request("a"))
+            assert on.effects.log == ["start a"] * 3
+            assert first.problem is second.problem is None
+
+    play(go)
+
+
+def test_a_load_that_is_killed_each_time_is_given_up_at_the_third() -> None:
+    async def go() -> None:
+        async with stage() as on:
+            on.effects.killed["a"] = 9
+            (error,) = await asyncio.gather(on.request("a"), return_exceptions=True)
+            assert isinstance(error, Refused)
+            assert error.refusal.code == "model_crashed"
+            assert "signal 9" in error.refusal.message
+            assert on.effects.log == ["start a"] * 3
 
     play(go)
 
@@ -403,6 +424,20 @@ def test_preloaded_models_come_up_and_stay() -> None:
     play(go)
 
 
+def test_a_preload_that_cannot_be_is_told_and_keeps_the_others_from_nothing() -> None:
+    async def go() -> None:
+        async with stage(A, offer("huge", needs=3 * MB), B) as on:
+            await on.service.start(["nobody", "huge", "a", "b"])
+            await asyncio.sleep(3)
+            assert on.effects.up == ["a", "b"]
+            assert [line for line in on.notes.lines if line.startswith("failed")] == [
+                "failed nobody 0",
+                "failed huge 0",
+            ]
+
+    play(go)
+
+
 def test_a_preloaded_model_that_dies_comes_back_by_itself() -> None:
     async def go() -> None:
         async with stage() as on:
@@ -511,20 +546,19 @@ def test_a_next_life_waits_until_the_last_one_is_gone() -> None:
     play(go)
 
 
-def test_memory_is_bounded_by_what_is_free_where_no_bound_was_asked_for() -> None:
-    def budget(free: int | None, memory: int | None) -> int | None:
-        return Service(Names(A), Acted(free=free), Limits(memory=memory)).budget
+@pytest.mark.parametrize(
+    ("free", "memory", "fits"), [(MB - 1, None, 0), (MB, None, 1), (None, 2 * MB, 2), (None, None, 3)]
+)
+def test_memory_is_bounded_by_what_is_free_where_no_bound_was_asked_for(
+    free: int | None, memory: int | None, fits: int
+) -> None:
+    async def go() -> None:
+        async with stage(limits=structs.replace(LIMITS, memory=memory), free=free) as on:
+            await on.service.start(["a", "b", "c"])
+            await asyncio.sleep(3)
+            assert sorted(on.effects.up) == ["a", "b", "c"][:fits]
 
-    assert play_budget(lambda: budget(1000, None)) == 900
-    assert play_budget(lambda: budget(None, None)) is None
-    assert play_budget(lambda: budget(1000, 5)) == 5
-
-
-def play_budget(work: Callable[[], int | None]) -> int | None:
-    async def go() -> int | None:
-        return work()
-
-    return play(go)
+    play(go)
 
 
 def test_several_are_told_alike() -> None:

@@ -173,8 +173,8 @@ def _spawn(place: Place, wanted: Asked) -> subprocess.Popen[bytes]:
         if sys.platform == "win32"
         else {"start_new_session": True}
     )
-    command = [sys.executable, "-m", "assay.app.detached", str(place.home)]
-    opener = lambda name, flags: os.open(name, flags, 0o600)  # noqa: E731 - as ``open`` wants it
+    command = [sys.executable, "-P", "-m", "assay.app.detached", str(place.home)]
+    opener = lambda name, flags: os.open(name, flags | os.O_APPEND, 0o600)  # noqa: E731 - as ``open`` wants it
     try:
         with open(place.output, "wb", opener=opener) as output:
             process = subprocess.Popen(

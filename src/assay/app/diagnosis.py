@@ -19,6 +19,7 @@ from assay.app.configuring import Value, config_values
 from assay.app.service_client import ServiceClient, place_of
 from assay.errors import BadConfig, ServiceError
 from assay.serve.event_log import tail
+from assay.serve.overhear import KINDS
 from assay.types import Machine
 
 PACKAGES = (
@@ -67,7 +68,7 @@ def diagnose(*, home: str | Path | None = None) -> Diagnosis:
         status=status,
         models=tuple(models),
         open_files=_open_files(standing.pid),
-        log=tuple(map(_tidy, tail(place.log, LINES))),
+        log=tuple(_tidy(line) for line in tail(place.log, LINES) if not _overheard(line)),
         output=tuple(map(_tidy, tail(place.output, LINES))),
     )
 
@@ -92,6 +93,10 @@ def _open_files(pid: int | None) -> int | None:
         return len(os.listdir(f"/proc/{pid}/fd")) if pid is not None else None  # noqa: PTH208 - names alone
     except OSError:
         return None
+
+
+def _overheard(line: str) -> bool:
+    return line.split(" ", 2)[1:2] in [[kind] for kind in KINDS]
 
 
 def _tidy(line: str) -> str:

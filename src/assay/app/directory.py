@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from msgspec import structs
 
 from assay import catalog
 from assay.app.candidates import REMOTE_ENGINE, on_engines
 from assay.app.getting import choose, none_runs
-from assay.app.here import REGISTRY, Here
+from assay.app.here import Here
 from assay.app.sizing import Sizing
 from assay.errors import AssayError, BadInput, UnknownModel
 from assay.serve import Listed, Offer, Route
@@ -34,6 +35,9 @@ VERSION = 9
 """Digits of a version at most, as in ``alias:1``."""
 
 
+T = TypeVar("T")
+
+
 class Loads(NamedTuple):
     """How models are loaded. ``slots`` None: as many as fit in half of ``budget`` (bytes), up to eight."""
 
@@ -43,10 +47,27 @@ class Loads(NamedTuple):
     budget: int | None = None
 
 
+class View:
+    """What is found as long as the lists and the store stay as they are; ``here`` reads each of them once."""
+
+    def __init__(self, here: Here) -> None:
+        self.here = here
+        self.routes: dict[str, Route] = {}
+        self.listed: tuple[Listed, ...] | None = None
+        self.sizings: dict[int, Sizing] = {}
+
+
+def quiet(_problem: str) -> None:
+    """Tell nobody."""
+
+
 class Directory:
     """Routes by name. ``routes`` are fallback lists: a name -> the names to try in turn.
 
     ``given`` are variants that the owner of the service named by path or address; they are served under their alias.
+    ``tell`` hears, from another thread, what of the lists cannot be read. Looking things up takes a thread of its own,
+    one name after the other: what was read for one serves the next. Raise ``BadRegistry`` where the list that was asked
+    for cannot be read.
     """
 
     def __init__(
@@ -56,18 +77,20 @@ class Directory:
         *,
         routes: Mapping[str, Sequence[str]] | None = None,
         given: Sequence[Variant] = (),
+        tell: Callable[[str], None] = quiet,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._here = here
+        self._view = View(here)
         self._clock = clock
         self._loads = loads
+        self._tell = tell
         self._routes = dict(routes or {})
         self._given = {variant.alias.lower(): variant for variant in given}
-        self._known: dict[str, Route] = {}
-        self._list: tuple[Listed, ...] | None = None
-        self._seen = self._state()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="directory")
+        self._seen = _state(here)
         self._looked = clock()
-        self._sizings: dict[int, Sizing] = {}
+        self._told: set[str] = set()
+        self._tell_new({*here.unread})
 
     async def route(self, name: str) -> Route:
         """What ``name`` stands for: an alias, ``alias:selector``, a variant's id, a fallback list, or ``alias:1``.
@@ -75,50 +98,67 @@ class Directory:
         Raises:
             UnknownModel: nothing of that name is here and can be run.
         """
-        self._refresh()
-        known = self._known.get(name)
-        if known is None:
-            known = await asyncio.to_thread(self._found, name)
-            if len(self._known) < REMEMBERED:
-                self._known[name] = known
-        return known
+        return await self._route(await self._now(), name)
 
     async def listed(self) -> tuple[Listed, ...]:
         """Every name that can be asked for: fallback lists, then each alias with its variants."""
-        self._refresh()
-        if self._list is None:
-            self._list = await asyncio.to_thread(self._listing)
-        return self._list
+        view = await self._now()
+        if view.listed is None:
+            view.listed = await self._listing(view)
+        return view.listed
 
-    def _refresh(self) -> None:
-        """Forget what was found where a list or the store has changed since."""
+    async def _now(self) -> View:
+        """What is known; found anew where a list or the store has changed since."""
         now = self._clock()
-        if now - self._looked < FRESH_S:
-            return
-        state, self._looked = self._state(), now
-        if state != self._seen:
-            self._seen = state
-            self._here = Here(self._here.settings, self._here.token)
-            self._known, self._list, self._sizings = {}, None, {}
+        if now - self._looked >= FRESH_S:
+            state, self._looked = _state(self._view.here), now
+            if state != self._seen:
+                self._seen = state
+                await self._aside(self._renew)
+        return self._view
 
-    def _state(self) -> tuple[tuple[int, int] | None, ...]:
-        settings, records = self._here.settings, self._here.store.layout.records
-        named = [settings.registry] if settings.registry else []
-        places = [*named, Path.cwd() / REGISTRY, settings.home / REGISTRY, records]
-        return tuple(_stamp(place) for place in places)
+    def _renew(self) -> None:
+        """Read the lists anew. Where one cannot be read any more, as while it is edited, what it said before stays."""
+        here = Here(self._view.here.settings, self._view.here.token)
+        try:
+            broken = set(here.broken) - set(self._view.here.broken)
+            _ = here.catalog
+        except AssayError as error:
+            broken = {error.sentence}
+        self._tell_new({f"{problem}; what was read before is still served" for problem in broken} or {*here.unread})
+        if not broken:
+            self._view = View(here)
 
-    def _found(self, name: str) -> Route:
+    def _tell_new(self, problems: set[str]) -> None:
+        for problem in sorted(problems - self._told):
+            self._tell(problem)
+        self._told = problems
+
+    async def _route(self, view: View, name: str) -> Route:
+        known = view.routes.get(name)
+        return await self._aside(lambda: self._found(view, name)) if known is None else known
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _found(self, view: View, name: str) -> Route:
+        if name in view.routes:
+            return view.routes[name]
         if name in self._routes:
-            return self._fallback(name)
-        offers = self._offers(name)
-        return Route(name=name, offers=offers[:1], others=offers[1:])
+            route = self._fallback(view, name)
+        else:
+            offers = self._offers(view, name)
+            route = Route(name=name, offers=offers[:1], others=offers[1:])
+        if len(view.routes) < REMEMBERED:
+            view.routes[name] = route
+        return route
 
-    def _fallback(self, name: str) -> Route:
+    def _fallback(self, view: View, name: str) -> Route:
         """All that the list names; what of it is not here now is left out, as long as one is."""
         found, failures = dict[str, Offer](), list[AssayError]()
         for word in self._routes[name]:
             try:
-                first = self._offers(word)[0]
+                first = self._offers(view, word)[0]
             except AssayError as error:
                 failures.append(error)
             else:
@@ -128,12 +168,12 @@ class Directory:
             raise UnknownModel(f"nothing of the fallback list {name} can be run", why=told, remedy="assay model list")
         return Route(name=name, offers=tuple(found.values()))
 
-    def _offers(self, name: str) -> tuple[Offer, ...]:
+    def _offers(self, view: View, name: str) -> tuple[Offer, ...]:
         """What can be run of a name, best first; at least one."""
         given = self._given.get(name.lower())
         if given is not None:
-            return (self._offer(given, ()),)
-        found = self._named(name)
+            return (self._offer(view, given),)
+        found = _named(view.here, name)
         local = [variant for variant in found.variants if variant.format != "safetensors"]
         if not local:
             raise UnknownModel(
@@ -142,31 +182,20 @@ class Directory:
                 remedy=f"assay model download {found.alias}",
             )
         if local[0].format == "remote":
-            return tuple(self._offer(variant, ()) for variant in local)
-        sizing = self._sizing(1)
-        chosen = choose(found, self._here, sizing, ask=False)
+            return tuple(self._offer(view, variant) for variant in local)
+        sizing = self._sizing(view, 1)
+        chosen = choose(found, view.here, sizing, ask=False)
         ranked = [one for one in chosen.ranked.rankings if one.engine is not None and one.variant.here]
         sizing.close()
         if not ranked:
             raise none_runs(chosen, sizing)
-        return tuple(self._offer(one.variant, one.reasons) for one in ranked)
+        return tuple(self._offer(view, one.variant) for one in ranked)
 
-    def _named(self, name: str) -> catalog.Found:
-        """By the lists; ``alias:1``, which is how some runners number what they serve, is the alias."""
-        alias, _, version = name.rpartition(":")
-        numbered = bool(alias) and version.isascii() and version.isdigit() and len(version) <= VERSION
-        try:
-            return self._here.catalog.named(name)
-        except UnknownModel:
-            if not numbered:
-                raise
-        return self._here.catalog.named(alias)
-
-    def _offer(self, variant: Variant, reasons: tuple[str, ...]) -> Offer:
+    def _offer(self, view: View, variant: Variant) -> Offer:
         if variant.format == "remote":
             return Offer(variant=variant, engine=REMOTE_ENGINE, needs=0, seconds=0.0)
         engine = on_engines(variant, ())[0].engine
-        slots, estimate = self._slots(variant)
+        slots, estimate = self._slots(view, variant)
         options = EngineOptions(
             context_length=self._loads.context_length,
             slots=slots,
@@ -174,33 +203,33 @@ class Directory:
             extra={"cache_prompt": "true"} if engine == "llamacpp" else {},
         )
         needs = estimate.best if estimate is not None else None
-        return Offer(variant=variant, engine=engine, options=options, needs=needs, reasons=reasons)
+        return Offer(variant=variant, engine=engine, options=options, needs=needs)
 
-    def _slots(self, variant: Variant) -> tuple[int, Estimate | None]:
+    def _slots(self, view: View, variant: Variant) -> tuple[int, Estimate | None]:
         """How many requests at once, and what that is reckoned to take."""
         if self._loads.slots is not None:
-            return self._loads.slots, self._sizing(self._loads.slots).estimate(variant)
+            return self._loads.slots, self._sizing(view, self._loads.slots).estimate(variant)
         half = self._loads.budget // 2 if self._loads.budget is not None else None
         for slots in SLOTS[:-1]:
-            estimate = self._sizing(slots).estimate(variant)
+            estimate = self._sizing(view, slots).estimate(variant)
             if estimate is None or half is None:
                 break
             if estimate.best <= half:
                 return slots, estimate
-        return 1, self._sizing(1).estimate(variant)
+        return 1, self._sizing(view, 1).estimate(variant)
 
-    def _sizing(self, slots: int) -> Sizing:
-        if slots not in self._sizings:
-            self._sizings[slots] = Sizing(self._here, self._loads.context_length, slots)
-        return self._sizings[slots]
+    def _sizing(self, view: View, slots: int) -> Sizing:
+        if slots not in view.sizings:
+            view.sizings[slots] = Sizing(view.here, self._loads.context_length, slots)
+        return view.sizings[slots]
 
-    def _listing(self) -> tuple[Listed, ...]:
-        names = [*self._routes, *self._given, *(found.alias for found in self._here.catalog.models())]
+    async def _listing(self, view: View) -> tuple[Listed, ...]:
+        aliases = await self._aside(lambda: [found.alias for found in view.here.catalog.models()])
         listed: dict[str, Listed] = {}
         offers = dict[str, Offer]()
-        for name in names:
+        for name in (*self._routes, *self._given, *aliases):
             try:
-                route = self._found(name)
+                route = await self._route(view, name)
             except AssayError:
                 continue  # it cannot be served now: asking for it says why
             best = route.offers[0].variant
@@ -237,21 +266,25 @@ def given_variants(names: Sequence[str], here: Here) -> tuple[list[str], list[Va
     return known, own
 
 
-def read_route(text: str) -> tuple[str, tuple[str, ...]]:
-    """``NAME=A,B,C`` -> the name of a fallback list and what to try in turn.
-
-    Raises:
-        BadInput: it does not read like that.
-    """
-    name, equals, rest = text.partition("=")
-    words = tuple(word.strip() for word in rest.split(",") if word.strip())
-    if not (equals and name.strip() and words):
-        raise BadInput(f"{text!r} is no fallback list", remedy="write it like fast=small-model,large-model,remote")
-    return name.strip(), words
+def _named(here: Here, name: str) -> catalog.Found:
+    """By the lists; ``alias:1``, which is how some runners number what they serve, is the alias."""
+    alias, _, version = name.rpartition(":")
+    numbered = bool(alias) and version.isascii() and version.isdigit() and len(version) <= VERSION
+    try:
+        return here.catalog.named(name)
+    except UnknownModel:
+        if not numbered:
+            raise
+    return here.catalog.named(alias)
 
 
 def _embeds(variant: Variant) -> bool:
     return bool(EMBEDDINGS & {*variant.tasks, *variant.capabilities})
+
+
+def _state(here: Here) -> tuple[tuple[Path, tuple[int, int] | None], ...]:
+    """What changes when a list, the store or what loads were seen to take does."""
+    return tuple((place, _stamp(place)) for place in (*here.lists, here.store.layout.records, here.observations))
 
 
 def _stamp(place: Path) -> tuple[int, int] | None:

@@ -42,10 +42,15 @@ class Here:
         """The models that were fetched, imported or compiled."""
         return stores.Store(self.settings.models_home)
 
+    @property
+    def observations(self) -> Path:
+        """The file of what loads really took."""
+        return self.settings.models_home / OBSERVED
+
     @cached_property
     def observed(self) -> stores.Observations:
         """What loads really took."""
-        return stores.Observations(self.settings.models_home / OBSERVED)
+        return stores.Observations(self.observations)
 
     @property
     def hashes(self) -> Path:
@@ -73,21 +78,33 @@ class Here:
         )
 
     @property
+    def lists(self) -> tuple[Path, ...]:
+        """Where lists of models may lie: the one that was asked for, the project's, the user's; there or not."""
+        named = [self.settings.registry] if self.settings.registry is not None else []
+        own = [folder / REGISTRY for folder in (*_working_folder(), self.settings.home)]
+        return tuple(dict.fromkeys(path.absolute() for path in (*named, *own)))
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Why lists that nobody asked for by name cannot be read."""
+        return self._lists[1]
+
+    @property
     def unread(self) -> tuple[str, ...]:
         """What of the lists is not read, and why: whole files that cannot be, and keys that mean nothing here."""
-        registries, unread = self._lists
-        return (*unread, *(f"{one.path}: {what}" for one in registries for what in one.unread))
+        registries, broken = self._lists
+        return (*broken, *(f"{one.path}: {what}" for one in registries for what in one.unread))
 
     @cached_property
     def _lists(self) -> tuple[tuple[catalogs.Registry, ...], tuple[str, ...]]:
         """The registries in their order, and what is wrong with those that cannot be read and were not asked for."""
-        found, unread = [self.registry] if self.registry else [], []
-        for path in _own_lists(self.settings.home, self.settings.registry):
+        found, broken = [self.registry] if self.registry else [], []
+        for path in self.lists[len(found) :]:
             try:
-                found.append(catalogs.read_registry(path))
+                found += [catalogs.read_registry(path)] if path.is_file() else []
             except BadRegistry as error:
-                unread.append(error.sentence)
-        return tuple(found), tuple(unread)
+                broken.append(error.sentence)
+        return tuple(found), tuple(broken)
 
     @cached_property
     def hub(self) -> hubs.Hub:
@@ -128,8 +145,9 @@ def open_here(flags: Mapping[str, Any], *, token: str | None = None) -> Here:
     return Here(settings, token or hub_token(os.environ) or saved)
 
 
-def _own_lists(home: Path, named: Path | None) -> list[Path]:
-    """The project's list and the user's, where they are there and not the one that was named."""
-    own = [Path.cwd() / REGISTRY, home / REGISTRY]
-    there = dict.fromkeys(path.absolute() for path in own if path.is_file())
-    return [path for path in there if named is None or path != named.absolute()]
+def _working_folder() -> list[Path]:
+    """The folder that this process is in, unless it was removed meanwhile: a service runs for weeks."""
+    try:
+        return [Path.cwd()]
+    except OSError:
+        return []

@@ -63,8 +63,11 @@ class Inner(Protocol):
         """Bring up what is to be there from the first; it answers meanwhile. Cancelled when the service ends."""
         ...
 
-    async def drain(self) -> None:
-        """Take no more requests and wait for those under way. It may be cancelled: then ``close`` comes at once."""
+    async def drain(self) -> bool:
+        """Take no more requests and wait for those under way; whether all of them ended by themselves.
+
+        It may be cancelled: then ``close`` comes at once.
+        """
         ...
 
     async def close(self) -> None:
@@ -86,7 +89,7 @@ def host(
     echo: Callable[[str], None] | None = None,
     on_ready: Callable[[ServiceState], None] | None = None,
 ) -> bool:
-    """Serve until told to stop; whether every answer under way was waited for.
+    """Serve until told to stop; whether every answer under way ended by itself.
 
     ``echo`` hears the lines of the log. SIGINT and SIGTERM drain, a second one ends at once; SIGHUP reloads.
 
@@ -187,13 +190,12 @@ class _Hosted:
     async def _drained(self, inner: Inner) -> bool:
         drain, hurry = asyncio.create_task(inner.drain()), asyncio.create_task(self._hurry.wait())
         await asyncio.wait({drain, hurry}, return_when=asyncio.FIRST_COMPLETED)
-        whole = drain.done()
         for task in (drain, hurry):
             task.cancel()
         await asyncio.gather(hurry, return_exceptions=True)
         with contextlib.suppress(asyncio.CancelledError):
-            await drain
-        return whole
+            return await drain
+        return False
 
     def _signalled(self, name: str) -> None:
         self._log.say("told to stop", by=name, again="yes" if self._told.is_set() else None)

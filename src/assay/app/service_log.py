@@ -1,10 +1,11 @@
-# ruff: noqa: ARG002 - an observer is told more than is written down
+
 """What a running service writes into its log: loads, ends, crashes, refusals and a line for each request."""
 
 from __future__ import annotations
 
 from assay.serve.effects import Pulse
 from assay.serve.event_log import EventLog
+from assay.serve.overhear import Kind
 from assay.serve.refusal import Refusal
 from assay.serve.tally import Tally
 
@@ -35,6 +36,10 @@ class ServiceLog:
             id=tally.id,
         )
 
+    def overhear(self, id_: str, kind: Kind, text: str) -> None:
+        """A line with a prompt or an answer: only where the owner has asked for that."""
+        self._log.say(kind, id=id_, text=text)
+
     def loading(self, model: str, engine: str) -> None:
         """A load has begun."""
         self._log.say("loading", model=model, engine=engine)
@@ -49,7 +54,7 @@ class ServiceLog:
 
     def stopped(self, model: str, why: str, *, evicted: bool) -> None:
         """It was taken down."""
-        self._log.say("unloaded", model=model, why=why)
+        self._log.say("evicted" if evicted else "unloaded", model=model, why=why)
 
     def died(self, model: str, why: str) -> None:
         """It ended, broke or was killed as wedged."""

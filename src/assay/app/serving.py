@@ -34,8 +34,9 @@ from assay.serve.open_files import make_room
 from assay.serve.place import ServiceState
 from assay.serve.service import Service
 
-SPARE = 0.9
-"""Share of the free memory that models are given where no bound was asked for."""
+SHARE = 0.9
+"""Of the free memory, what models are given where no bound was asked for."""
+LOGGED = "prompts and answers are written into this log, as --log-prompts asks"
 
 
 def serve(
@@ -44,7 +45,7 @@ def serve(
     echo: Callable[[str], None] | None = None,
     on_ready: Callable[[ServiceState], None] | None = None,
 ) -> bool:
-    """Serve until told to stop; whether every answer under way was waited for.
+    """Serve until told to stop; whether every answer under way ended by itself.
 
     Raises:
         UnknownModel: a model to preload is not here. BadInput: others could reach the service without a key.
@@ -57,8 +58,11 @@ def serve(
     opening = judge_opening(options.host, keys=valid, no_key=options.no_key, tls=options.tls_cert is not None)
 
     async def make(ground: Ground) -> Inner:
-        for warning in opening.warnings:
-            ground.log.say("warning", what=warning)
+        def warn(what: str) -> None:
+            ground.log.say("warning", what=what)
+
+        for warning in (*opening.warnings, *([LOGGED] if options.log_prompts else [])):
+            warn(warning)
         gate = Gate(
             hosts=hosts_of(options.host, own=(socket.gethostname(),), allowed=options.allow_hosts),
             keys=KeyFile(path),
@@ -68,9 +72,8 @@ def serve(
         )
         limits = limits_of(options)
         loads = Loads(options.settings.context_length, options.slots, options.settings.threads, limits.memory)
-        directory = Directory(here, loads, routes=dict(options.routes), given=given)
-        serving = _Serving(Workers(here), directory, limits, gate, ground)
-        return await serving.opened(names)
+        directory = Directory(here, loads, routes=dict(options.routes), given=given, tell=warn)
+        return await _Serving(Workers(here), directory, limits, gate, ground, names).opened()
 
     return host(options, make, echo=echo, on_ready=on_ready)
 
@@ -81,7 +84,7 @@ def limits_of(options: ServeOptions) -> Limits:
     queue = options.queue
     most = Limits()
     return Limits(
-        memory=options.memory if options.memory is not None or free is None else int(free * SPARE),
+        memory=options.memory if options.memory is not None or free is None else int(free * SHARE),
         queue=queue,
         queue_per_model=min(queue, most.queue_per_model),
         queue_per_client=min(queue, most.queue_per_client),
@@ -95,26 +98,34 @@ def limits_of(options: ServeOptions) -> Limits:
 class _Serving:
     """The service, its workers and its door, from the first to the last."""
 
-    def __init__(self, workers: Workers, directory: Directory, limits: Limits, gate: Gate, ground: Ground) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        directory: Directory,
+        limits: Limits,
+        gate: Gate,
+        ground: Ground,
+        preload: Sequence[str],
+    ) -> None:
         metrics, log = Metrics(), ServiceLog(ground.log)
         self._workers = workers
         self._service = Service(directory, self._workers, limits, observer=Several(metrics, log))
         self._connections = Connections(limits)
-        self._preload: Sequence[str] = ()
+        self._preload = preload
         app = application(
             self._service,
             gate,
             metrics=metrics,
             version=__version__,
             tell=log.request,
+            overhear=log.overhear if ground.options.log_prompts else None,
             connections=lambda: self._connections.open,
         )
         self.runner = runner(app, limits)
 
-    async def opened(self, preload: Sequence[str]) -> Self:
-        """Itself, able to bring models up; ``preload`` is for ``begin``."""
+    async def opened(self) -> Self:
+        """Itself, able to bring models up."""
         await self._workers.__aenter__()
-        self._preload = preload
         return self
 
     def site(self, listening: socket.socket, tls: ssl.SSLContext | None) -> web.BaseSite:
@@ -125,9 +136,9 @@ class _Serving:
         """Bring up what stays loaded."""
         await self._service.start(self._preload)
 
-    async def drain(self) -> None:
-        """Wait for answers under way, for as long as the limits say."""
-        await self._service.stop()
+    async def drain(self) -> bool:
+        """Wait for answers under way, for as long as the limits say; whether all of them ended by themselves."""
+        return await self._service.stop()
 
     async def close(self) -> None:
         """End every process."""

@@ -42,7 +42,7 @@ def unit_for(wanted: Asked, kind: Kind | None = None) -> UserService:
     """
     options_for(wanted)
     kind = kind or _own_kind()
-    command = [sys.executable, "-m", "assay", "serve", *wanted.words()]
+    command = [sys.executable, "-P", "-m", "assay", "serve", *wanted.words()]
     path = unit_path(kind)
     if kind == "systemd":
         return UserService(

@@ -20,7 +20,8 @@ import psutil
 from assay import engines, machine
 from assay.app.here import Here
 from assay.app.upstream_keys import upstream_headers
-from assay.errors import StoreError
+from assay.errors import BadInput, StoreError
+from assay.measure import list_models
 from assay.measure.meters import process_tree, tree_memory
 from assay.serve import Live, Offer, Pulse
 from assay.types import Endpoint, Engine, EngineStatus, Observation, Variant
@@ -33,6 +34,8 @@ WARM_S = 60.0
 """How long a light request may take."""
 DYING_S = 0.05
 """A process that dies lets go of its connections a moment before it is seen to have ended."""
+SHOWN = 8
+"""Models of a server elsewhere that an error names."""
 LOG_LINES = 20
 """Of a worker's log, what a problem tells its owner."""
 
@@ -66,8 +69,8 @@ class Workers:
         """Bring it up in a process of its own; raise ``AssayError``. An upstream needs none."""
         variant = offer.variant
         if offer.remote:
-            model = variant.served_id or variant.alias
             headers = await asyncio.to_thread(self._headers, variant)
+            model = variant.served_id or await _only_model(variant, headers)
             return Live(endpoint=Endpoint(url=variant.source, model=model, engine=offer.engine), headers=headers)
         held = await self._hold(variant)
         try:
@@ -248,6 +251,15 @@ class _Life:
             for process in (*self._root.children(recursive=True), self._root):
                 with contextlib.suppress(psutil.Error):
                     process.kill()
+
+
+async def _only_model(variant: Variant, headers: Mapping[str, str]) -> str:
+    """What a server elsewhere calls its model, where nobody named it; raise ``AssayError`` where it has not one."""
+    served = await list_models(variant.source, headers)
+    if len(served) != 1:
+        there = f"it serves {len(served)} models: {', '.join(served[:SHOWN])}" if served else "it lists none"
+        raise BadInput(f"the model of {variant.alias} is not named", why=there, remedy=f"{variant.source}#MODEL")
+    return served[0]
 
 
 def _process(pid: int | None) -> psutil.Process | None:

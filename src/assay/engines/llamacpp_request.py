@@ -115,7 +115,7 @@ class Request:
         elif not chunk.usage:
             self._emit(READ)
         if chunk.usage:
-            cached = chunk.usage.prompt_tokens_details.cached_tokens
+            cached = 0 if self._generation.echo else chunk.usage.prompt_tokens_details.cached_tokens
             reason = choice.finish_reason or "stop"
             self._end = End(reason="length" if reason == "length" else "stop", cached_tokens=cached)
         return False
@@ -199,7 +199,7 @@ def _body(generation: Generation, *, context: int, cache: bool) -> dict[str, Any
         "prompt": generation.prompt.ids,
         "n_predict": generation.max_tokens,
         "stream": True,
-        "cache_prompt": cache,
+        "cache_prompt": cache or generation.echo,  # an echo has read the prompt already
         "timings_per_token": True,
         "return_progress": True,
         **_sampling(generation.sampling, context),

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from assay.engines.cpu_threads import default_threads
+from assay.engines.worker.long_text import prompt_of
 from assay.engines.worker.model import PromptInput, Refused
 from assay.errors import BadInput
 from assay.formats import GgufHeader
@@ -48,6 +49,7 @@ class LlamaCppServer:
 
         self.version: str = xllamacpp.__version__
         self.vocabulary = header.vocabulary or 0
+        self._context = context
         self.guided = str(xllamacpp.json_schema_to_grammar({"type": "object"})).startswith("%llguidance")
         """Whether this build follows llguidance's grammars; one that does not would end the process over one."""
         threads = options.threads or default_threads(path.stat().st_size)
@@ -78,9 +80,13 @@ class LlamaCppServer:
 
     def tokenize(self, text: str, *, add_special: bool) -> PromptInput:
         """Token ids, special tokens recognised; with ``add_special`` also those that the file puts around a text."""
-        asked = {"content": text, "add_special": add_special, "parse_special": True}
-        ids = tuple(self._ask("POST", "/tokenize", asked)["tokens"])
-        return PromptInput(ids=ids, length=len(ids))
+
+        def ids_of(part: str) -> list[int]:
+            asked = {"content": part, "add_special": add_special, "parse_special": True}
+            found: list[int] = self._ask("POST", "/tokenize", asked)["tokens"]
+            return found
+
+        return prompt_of(text, self._context, ids_of)
 
     def wrap(self, ids: Sequence[int]) -> PromptInput:
         """Ids as they are; ``Refused`` where one is outside the vocabulary."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from jinja2 import TemplateSyntaxError
+from msgspec import structs
 
 from assay.engines.chat_template import ChatTemplate
 from assay.engines.cpu_threads import default_threads
@@ -19,6 +20,7 @@ from assay.engines.onnxruntime_genai_folder import Settings, read_settings, read
 from assay.engines.onnxruntime_genai_grammar import Grammars, TokenTable
 from assay.engines.onnxruntime_genai_tokens import read_tokens
 from assay.engines.probe_onnxruntime_genai import GenAIProber
+from assay.engines.worker.long_text import prompt_of
 from assay.engines.worker.model import (
     EVERY_FEATURE,
     Emit,
@@ -116,12 +118,11 @@ class GenAIModel:
                 param="messages",
                 code="no_chat_template",
             )
-        return self.wrap(self._ids(self._template.render(messages, options), "messages"))
+        return self._read(self._template.render(messages, options), "messages")
 
     def encode(self, text: str) -> PromptInput:
         """With the special tokens that the tokenizer puts around a text."""
-        prefix, suffix = self._frame
-        return self.wrap((*prefix, *self._ids(text, "prompt"), *suffix))
+        return self._read(text, "prompt", *self._frame)
 
     def wrap(self, ids: Sequence[int]) -> PromptInput:
         """Ids as they are."""
@@ -134,7 +135,7 @@ class GenAIModel:
 
     def count(self, text: str) -> int | None:
         """Never needed: every piece carries its count."""
-        return len(self._ids(text, "prompt"))
+        return self._read(text, "prompt").length
 
     def submit(self, generation: Generation, emit: Emit) -> Handle:
         """Queue for the next batch."""
@@ -200,10 +201,12 @@ class GenAIModel:
     def _encode(self, text: str) -> tuple[int, ...]:
         return self._loaded.encode(text.replace("\0", ""))
 
-    def _ids(self, text: str, param: str) -> tuple[int, ...]:
+    def _read(self, text: str, param: str, before: Sequence[int] = (), behind: Sequence[int] = ()) -> PromptInput:
         if "\0" in text:
             raise Refused("this engine's tokenizer would cut the text at its NUL character; remove it", param=param)
-        return self._loaded.encode(text)
+        found = prompt_of(text, self.context_length, self._loaded.encode)
+        prompt = self.wrap((*before, *(found.ids or ()), *behind))
+        return structs.replace(prompt, more=found.more)
 
 
 def _overlay(threads: int) -> dict[str, Any]:

@@ -20,10 +20,12 @@ from msgspec.json import decode, encode
 
 from assay.child import spawn
 from assay.engines.worker.model import Spec
-from assay.errors import EngineStartFailed
+from assay.errors import EngineStartFailed, EngineStartKilled
 
 LOG_LINES = 200
 GRACE_S = 5.0
+FROM_OUTSIDE = frozenset({-signal.SIGTERM, -signal.SIGINT} | ({-signal.SIGKILL} if sys.platform != "win32" else set()))
+"""Exit codes of a process that others ended; what it does wrong itself ends in other signals."""
 COMMAND = (sys.executable, "-P", "-m", "assay.engines.worker")
 """``-P`` keeps the folder of the moment off the import path: a stray ``types.py`` there must break nothing."""
 
@@ -71,8 +73,10 @@ class WorkerProcess:
             await asyncio.shield(self._abandon())
             raise
         if self.ready is None:
+            code = self.exit_code
             await self._abandon()
-            raise self._start_failed(self._why_not_started())
+            killed = code in FROM_OUTSIDE and not self._failed
+            raise self._start_failed(self._why_not_started(), EngineStartKilled if killed else EngineStartFailed)
 
     async def stop(self, grace_s: float = GRACE_S) -> None:
         """Ask the worker to end, kill its whole tree after ``grace_s``, reap it. Harmless when it is gone."""
@@ -171,14 +175,16 @@ class WorkerProcess:
             return f"the process could not be started: {self._spawn_error}"
         if self._failed:
             return str(self._failed.get("message"))
-        return f"the process ended during start with exit code {self.exit_code}"
+        code = self.exit_code
+        how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+        return f"the process {how} during start"
 
-    def _start_failed(self, what: str) -> EngineStartFailed:
+    def _start_failed(self, what: str, kind: type[EngineStartFailed] = EngineStartFailed) -> EngineStartFailed:
         failed = self._failed or {}
         tail = "\n".join(list(self._log)[-8:])
         why = failed.get("why") or (f"last lines of its log:\n{tail}" if tail else None)
         remedy = failed.get("remedy")
-        return EngineStartFailed(f"{self.spec.variant.id} did not start: {what}", why=why, remedy=remedy)
+        return kind(f"{self.spec.variant.id} did not start: {what}", why=why, remedy=remedy)
 
 
 def _end_group(pid: int) -> None:

@@ -101,7 +101,7 @@ class Api:
                 "queued": self._service.queued(),
                 "connections": self._connections() if self._connections else None,
                 "memory": {
-                    "budget": self._service.budget,
+                    "budget": self._limits.memory,
                     "reserved": sum(state.reserved or 0 for state in states),
                     "resident": sum(state.resident or 0 for state in states),
                 },

@@ -18,6 +18,7 @@ from assay.serve.api import Api
 from assay.serve.gone import Gone, drop
 from assay.serve.limits import Limits
 from assay.serve.metrics import Metrics
+from assay.serve.overhear import Overhear
 from assay.serve.proxy import Proxy
 from assay.serve.refusal import Refused
 from assay.serve.routes import OpenAi
@@ -47,13 +48,15 @@ def application(
     version: str,
     limits: Limits | None = None,
     tell: Tell = quiet,
+    overhear: Overhear | None = None,
     clock: Callable[[], float] = time.monotonic,
     connections: Callable[[], int] | None = None,
 ) -> web.Application:
     """The application over a service that its maker starts and stops, with ``metrics`` as its observer.
 
-    ``tell`` gets each request when it has ended: the access log. ``clock`` is the service's. ``connections`` tells how
-    many are open. ``doorway`` None: everybody may come in, which is for tests.
+    ``tell`` gets each request when it has ended: the access log. ``overhear`` gets prompts and answers, which nobody
+    else does; None: they are kept nowhere. ``clock`` is the service's. ``connections`` tells how many are open.
+    ``doorway`` None: everybody may come in, which is for tests.
     """
     limits = limits or service.limits
 
@@ -65,9 +68,9 @@ def application(
     app.on_response_prepare.append(_sign)
     if doorway is not None:
         doorway.attach(app)
-    proxy = Proxy(limits, clock)
+    proxy = Proxy(limits, clock, overhear)
     app.cleanup_ctx.append(proxy.over)
-    OpenAi(service, limits, proxy).add_to(app)
+    OpenAi(service, limits, proxy, overhear).add_to(app)
     Api(service, limits, metrics, version=version, clock=clock, connections=connections).add_to(app)
     return app
 

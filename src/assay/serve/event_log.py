@@ -161,7 +161,9 @@ def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     text = _plain(str(value))
-    return f'"{text}"' if " " in text or not text else text
+    if '"' in text or " " in text or not text:
+        return '"' + text.replace('"', '\\"') + '"'
+    return text
 
 
 def _plain(text: str) -> str:

@@ -8,6 +8,7 @@ import aiohttp
 from aiohttp import web
 
 from assay.serve.gone import Gone
+from assay.serve.overhear import Ear
 from assay.serve.tally import Tally
 
 MOST_HELD = 1 << 20
@@ -24,8 +25,10 @@ class EventStream:
         response: web.StreamResponse,
         tally: Tally,
         clock: Callable[[], float],
+        ear: Ear | None = None,
     ) -> None:
         self._clock = clock
+        self._ear = ear
         self._content = upstream.content
         self._response = response
         self._tally = tally
@@ -33,10 +36,12 @@ class EventStream:
 
     async def go(self) -> None:
         """Pass everything on, and the end. Raise ``Gone``, or ``aiohttp.ClientError`` where the model's side broke."""
-        clock = self._clock
+        clock, ear = self._clock, self._ear
         read, write, count = self._content.readany, self._response.write, self._tally.streamed
         held = chunk = before = b""
         while data := await read():
+            if ear:
+                ear.hear(data)
             before, chunk = chunk, held + data if held else data
             held = b""
             if chunk.endswith(_ENDS):

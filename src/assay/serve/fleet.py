@@ -91,7 +91,7 @@ class Fleet:
         model.rest(now, self.stay(model))
 
     def fell(self, model: Model, why: str, refusal: Refusal | None, now: float) -> None:
-        """A load failed with ``refusal`` or, None, its process is gone: back off, twice as long as the last time.
+        """A load failed with ``refusal`` or, None, its process was lost: back off, twice as long as the last time.
 
         One that was up for as long as a backoff can be starts to count anew.
         """
@@ -100,7 +100,7 @@ class Fleet:
             model.crashes = 0
         model.crashes += 1
         pause = min(most, self._limits.backoff_s * 2 ** min(model.crashes - 1, DOUBLINGS))
-        model.pinned = model.pinned and model.proven
+        model.pinned = model.pinned and (model.proven or refusal is None)
         model.wanted = False
         model.enter("backoff", now)
         model.retry_at = now + pause

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from assay.errors import AssayError
+from assay.errors import AssayError, EngineStartKilled
 from assay.serve.effects import Effects, Live, Pulse
 from assay.serve.limits import Limits
 from assay.serve.offer import Offer
@@ -24,7 +24,9 @@ class Told(Protocol):
 
     def loaded(self, model: str, seconds: float, slots: int | None) -> None: ...
 
-    def failed(self, model: str, refusal: Refusal, why: str) -> None: ...
+    def failed(self, model: str, refusal: Refusal | None, why: str) -> None:
+        """It did not come up; ``refusal`` None: somebody killed it on its way."""
+        ...
 
     def died(self, up: Up, why: str) -> None: ...
 
@@ -123,7 +125,9 @@ class Keeper:
             late = f"{offer.id} was not up within {self._limits.load_s:g} s"
             message, why = (late, late) if limit.expired() else _explained(offer, error)
             self._starting.pop(offer.id, None)
-            self._told.failed(offer.id, Refusal(status=503, code="model_failed", message=message), why)
+            killed = isinstance(error, EngineStartKilled)
+            refusal = None if killed else Refusal(status=503, code="model_failed", message=message)
+            self._told.failed(offer.id, refusal, why)
             return
         self._starting.pop(offer.id, None)
         self._begin(Up(offer, live, None if offer.remote else self._watch(offer.id, live)))

@@ -8,7 +8,7 @@ from msgspec import Struct
 class Limits(Struct, frozen=True, kw_only=True):
     """Bounds and times (seconds, bytes); the defaults suit a laptop and a small team.
 
-    ``memory`` is what all models together may take; None: what is available when the service starts, less a tenth.
+    ``memory`` is what all models together may take; None: what is free at each moment.
     """
 
     memory: int | None = None

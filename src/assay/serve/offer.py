@@ -24,7 +24,6 @@ class Offer(Struct, frozen=True, kw_only=True):
     options: EngineOptions = EngineOptions()
     needs: int | None = None
     seconds: float | None = None
-    reasons: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

@@ -106,7 +106,7 @@ def _asked(name: str, summary: str, takes: str, gives: str, streams: str | None)
     description = "The answer"
     if streams:
         description = f"The answer; with `stream` a `{streams}` an event, then `[DONE]`, or an `Error` in its place"
-        content = {**content, "text/event-stream": {"schema": {"type": "string"}}}
+        content = {**content, "text/event-stream": {}}
     headers = {name: {"description": what, "schema": {"type": kind}} for name, (what, kind) in _TOLD.items()}
     operation = _posted(name, summary, takes, gives, more=ASKED)
     operation["tags"] = ["OpenAI"]

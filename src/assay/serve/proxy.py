@@ -17,6 +17,7 @@ from assay.serve.event_stream import EventStream
 from assay.serve.gone import Gone, drop
 from assay.serve.lease import Lease
 from assay.serve.limits import Limits
+from assay.serve.overhear import Ear, Overhear
 from assay.serve.refusal import Refusal
 from assay.serve.tally import TALLY, Tally
 
@@ -31,6 +32,8 @@ EVENTS = "text/event-stream"
 _PASSED = frozenset({"content-type", "content-encoding", "retry-after"})
 _PASSED_STARTS = ("x-ratelimit-", "openai-")
 _BUSY = frozenset({502, 503, 504})
+_NOT_NOW = _BUSY | {401, 403, 429}
+"""Of an upstream: another one may do better."""
 
 
 class Unanswered(Exception):
@@ -45,8 +48,9 @@ class Unanswered(Exception):
 class Proxy:
     """The client side of the door; it works while the application runs that ``over`` is a cleanup context of."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: Limits, clock: Callable[[], float], overhear: Overhear | None = None) -> None:
         self._clock = clock
+        self._overhear = overhear
         self._session: aiohttp.ClientSession | None = None
         # A worker is looked after by its watch; of an upstream nothing else is known.
         self._upstreams = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=limits.wait_s)
@@ -71,7 +75,8 @@ class Proxy:
         """
         tally = request[TALLY]
         tally.model, tally.engine = lease.variant.id, lease.offer.engine
-        exchange = _Exchange(request, lease, tally, self._clock)
+        ear = Ear() if self._overhear else None
+        exchange = _Exchange(request, lease, tally, self._clock, ear)
         try:
             async with _while_unbroken(lease):
                 upstream = exchange.upstream = await self._post(lease, path, body, tally.id)
@@ -83,6 +88,8 @@ class Proxy:
         finally:
             if exchange.upstream is not None:
                 exchange.upstream.close()
+            if self._overhear and ear and (text := ear.text()):
+                self._overhear(tally.id, "answer", text)
 
     async def _post(self, lease: Lease, path: str, body: Body, id_: str) -> aiohttp.ClientResponse:
         endpoint = lease.live.endpoint
@@ -115,8 +122,11 @@ class _Together(web.StreamResponse):
 
 
 class _Exchange:
-    def __init__(self, request: web.Request, lease: Lease, tally: Tally, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, request: web.Request, lease: Lease, tally: Tally, clock: Callable[[], float], ear: Ear | None
+    ) -> None:
         self._clock = clock
+        self._ear = ear
         self._request = request
         self._lease = lease
         self._tally = tally
@@ -130,10 +140,10 @@ class _Exchange:
         headers = {**_passed(upstream), **told(self._lease)}
         if upstream.content_type == EVENTS and "Content-Encoding" not in upstream.headers:
             response = await self._begin(_Together(headers=headers))
-            self._stream = EventStream(upstream, response, self._tally, self._clock)
+            self._stream = EventStream(upstream, response, self._tally, self._clock, self._ear)
             await self._stream.go()
             return response
-        first, complete = await _read(upstream, WHOLE)
+        first, complete = await _read(upstream, WHOLE, self._ear)
         if complete:
             self._tally.answered(first)
             return web.Response(body=first, headers=headers)
@@ -177,10 +187,11 @@ class _Exchange:
     async def _not_ok(self, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
         """An error as the model gave it, though never with the key that was sent to it."""
         lease, status = self._lease, upstream.status
-        raw, _ = await _read(upstream, MOST_ERROR)
+        raw, _ = await _read(upstream, MOST_ERROR, self._ear)
         text = _without_secrets(raw.decode("utf-8", "replace"), lease.live.headers)
         message = _message(text) or f"HTTP {status}"
-        if status in _BUSY and (not lease.offer.remote or lease.offer is not lease.ticket.route.offers[-1]):
+        last = lease.offer.id == lease.ticket.route.offers[-1].id
+        if status in _BUSY if not lease.offer.remote else status in _NOT_NOW and not last:
             lease.failed(f"HTTP {status}: {message}")
             raise Unanswered(lease, message)
         if lease.offer.remote and status in {401, 403}:
@@ -250,7 +261,7 @@ def _passed(upstream: aiohttp.ClientResponse) -> dict[str, str]:
     }
 
 
-async def _read(upstream: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]:
+async def _read(upstream: aiohttp.ClientResponse, most: int, ear: Ear | None) -> tuple[bytes, bool]:
     """The first bytes of an answer, and whether they are all of it."""
     parts: list[bytes] = []
     size = 0
@@ -258,6 +269,8 @@ async def _read(upstream: aiohttp.ClientResponse, most: int) -> tuple[bytes, boo
         part = await upstream.content.readany()
         if not part:
             return b"".join(parts), True
+        if ear:
+            ear.hear(part)
         parts.append(part)
         size += len(part)
     return b"".join(parts), False

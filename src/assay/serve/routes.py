@@ -12,11 +12,14 @@ from aiohttp import web
 from assay.serve import api_error, body
 from assay.serve.api_error import refused
 from assay.serve.gate import CLIENT
+from assay.serve.lease import Lease
 from assay.serve.limits import Limits
 from assay.serve.offer import Listed
+from assay.serve.overhear import Overhear, heard
 from assay.serve.proxy import LOST, Proxy, Unanswered
 from assay.serve.refusal import Refusal, Refused
 from assay.serve.service import Service
+from assay.serve.tally import TALLY
 
 TIMEOUT = "X-Assay-Timeout"
 TTL = "X-Assay-Ttl"
@@ -27,10 +30,11 @@ POSTS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 class OpenAi:
     """The handlers under ``/v1``."""
 
-    def __init__(self, service: Service, limits: Limits, proxy: Proxy) -> None:
+    def __init__(self, service: Service, limits: Limits, proxy: Proxy, overhear: Overhear | None) -> None:
         self._service = service
         self._limits = limits
         self._proxy = proxy
+        self._overhear = overhear
         self._started = int(time.time())
 
     def add_to(self, app: web.Application) -> None:
@@ -45,19 +49,22 @@ class OpenAi:
         wait_s = _seconds(request, TIMEOUT, self._limits.wait_s)
         ttl = _seconds(request, TTL, MOST_TTL_S)
         asked = body.parse(await body.read(request, self._limits))
+        if self._overhear:
+            self._overhear(request[TALLY].id, "prompt", heard(asked.raw))
         path = request.path.removeprefix("/v1")
         who = client(request)
-        first: Unanswered | None = None
+        after: Lease | None = None
+        restarted = False
         while True:
-            after = first.lease if first else None
             lease = self._service.lease(asked.model, who, weight=asked.weight, wait_s=wait_s, ttl=ttl, after=after)
             try:
                 async with lease as granted:
                     return await self._proxy.forward(request, granted, path, asked)
             except Unanswered as failure:
-                if first is not None or not self._may_repeat(failure):
+                after = failure.lease
+                if (restarted and not after.offer.remote) or not self._may_repeat(failure):
                     raise Refused(_unanswered(failure)) from None
-                first = failure
+                restarted = restarted or not after.offer.remote
 
     async def models(self, _request: web.Request) -> web.Response:
         """Every name that can be asked for."""

@@ -132,9 +132,12 @@ class Scheduler:
         return (*self._move(down, now, failed=True), *self._settle(now))
 
     def died(self, model: str, why: str, now: float, *, free: int | None = None) -> tuple[Action, ...]:
-        """A ready model's process is gone. Its granted tickets still get ``done`` from the service."""
+        """A ready model's process is gone, or was killed while it loaded: those who wait for it wait for the next one.
+
+        Its granted tickets still get ``done`` from the service.
+        """
         down = self._fleet.models.get(model)
-        if down is None or down.state != "ready":
+        if down is None or down.state not in {"loading", "ready"}:
             return ()
         self._fleet.fell(down, why, None, now)
         self._fleet.told(free)

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import structs
 
+from assay.errors import AssayError
 from assay.serve.actions import Action, Grant, Refuse, Start, Stop, Warm
 from assay.serve.effects import Directory, Effects, Pulse
 from assay.serve.keeper import Keeper, Up
@@ -24,8 +25,6 @@ from assay.serve.scheduler import Scheduler
 from assay.serve.ticket import Ticket
 from assay.types import Endpoint
 
-SPARE = 0.1
-"""Share of the free memory that models are not given, where no bound was asked for."""
 FREE_S = 0.2
 """How old the figure of free memory may be; reading it costs half a millisecond."""
 LEAST_S = 0.001
@@ -48,12 +47,10 @@ class Service:
     ) -> None:
         self.limits = limits
         self.observer: Observer = observer or Quiet()
-        self.budget = limits.memory if limits.memory is not None else _most(effects.available())
-        """Bytes for all models together; None where nothing is known of this machine's memory."""
         self._directory = directory
         self._effects = effects
         self._clock = clock
-        self._scheduler = Scheduler(limits, self.budget)
+        self._scheduler = Scheduler(limits, limits.memory)
         self._keeper = Keeper(effects, limits, self, clock)
         self._ids = count(1)
         self._waiting: dict[int, tuple[Ticket, Waiting]] = {}
@@ -67,15 +64,19 @@ class Service:
         self._ended = asyncio.Event()
 
     async def start(self, preload: Sequence[str] = ()) -> None:
-        """Begin to load ``preload``, which then stay; their loads go on after this, and the observer is told of them.
+        """Begin to load ``preload``, which then stay; their loads go on after this.
 
-        Raises:
-            UnknownModel: one of them is not known. Refused: there is no room for one.
+        The observer is told of them, also of what cannot be loaded: that keeps the others from nothing.
         """
-        routes = [await self._directory.route(name) for name in preload]
-        for route in routes:
-            now = self._clock()
-            self._do(self._scheduler.load(route.offers[0], now, keep=True, free=self._effects.available()))
+        for name in preload:
+            try:
+                offer = (await self._directory.route(name)).offers[0]
+                free = self._effects.available()
+                self._do(self._scheduler.load(offer, self._clock(), keep=True, free=free))
+            except AssayError as error:
+                self.observer.failed(name, error.sentence)
+            except Refused as error:
+                self.observer.failed(name, error.refusal.message)
 
     async def stop(self) -> bool:
         """Serve nothing new, let answers end for ``drain_s``, break those that are left, end every process.
@@ -114,8 +115,8 @@ class Service:
 
         ``client`` is whom to be fair to; ``weight`` is how many generations the request starts; ``wait_s`` shortens how
         long it may wait; ``ttl`` is how long the model stays idle after it. ``after`` is a lease that has ended and on
-        which the same request got no byte of an answer: it keeps its time of arrival, an upstream that failed is not
-        asked again, and a worker that has ended is waited for. Give it once for a request.
+        which the same request got no byte of an answer: it keeps its time of arrival, upstreams that failed it are not
+        asked again, and a worker that has ended is waited for.
 
         Raises:
             UnknownModel: nothing is served under ``name``. Refused: it cannot be served now.
@@ -142,7 +143,7 @@ class Service:
             found = await waiting
             if isinstance(found, Refusal):
                 raise Refused(found)
-            found.passed = (*passed, *found.passed)
+            found.passed = tuple(dict.fromkeys((*passed, *found.passed)))
             granted = self._clock()
             yield found
         finally:
@@ -207,10 +208,14 @@ class Service:
             self._scheduler.loaded(model, self._clock(), seconds=seconds, slots=slots, free=self._effects.available())
         )
 
-    def failed(self, model: str, refusal: Refusal, why: str) -> None:
-        """It did not come up."""
+    def failed(self, model: str, refusal: Refusal | None, why: str) -> None:
+        """It did not come up; ``refusal`` None: it was killed, which is no fault of its own."""
         self.observer.failed(model, why)
-        self._do(self._scheduler.failed(model, refusal, self._clock(), free=self._effects.available()))
+        now, free = self._clock(), self._effects.available()
+        if refusal is None:
+            self._do(self._scheduler.died(model, why.partition("\n")[0], now, free=free))
+        else:
+            self._do(self._scheduler.failed(model, refusal, now, free=free))
 
     def died(self, up: Up, why: str) -> None:
         """It is up no more. Answers that an upstream is giving may go on."""
@@ -294,17 +299,19 @@ class Service:
                 lease.end(why)
 
     def _again(self, ticket: Ticket, after: Lease) -> tuple[Ticket, tuple[str, ...]]:
-        """The ticket of a request that was granted before, and why an offer is left out of it."""
+        """The ticket of a request that was granted before, and why offers are left out of it."""
         ticket = structs.replace(ticket, arrived=after.ticket.arrived, deadline=after.ticket.deadline)
-        if not after.offer.remote or after.problem is None:
-            return ticket, ()
-        route, failed = ticket.route, f"{after.offer.id}: {after.problem}"
-        left = tuple(offer for offer in route.offers if offer.id != after.offer.id)
+        route, tried = ticket.route, {offer.id for offer in after.ticket.route.offers}
+        passed = after.passed
+        if after.offer.remote and after.problem is not None:
+            passed = (*passed, f"{after.offer.id}: {after.problem}")
+            tried.discard(after.offer.id)
+        left = tuple(offer for offer in route.offers if offer.id in tried)
         if not left:
-            refusal = Refusal(status=502, code="upstream_failed", message=f"no answer came from {failed}")
+            refusal = Refusal(status=502, code="upstream_failed", message=f"no answer came from {'; '.join(passed)}")
             self.observer.refused(route.name, refusal)
             raise Refused(refusal)
-        return structs.replace(ticket, route=structs.replace(route, offers=left)), (failed,)
+        return structs.replace(ticket, route=structs.replace(route, offers=left)), passed
 
     def _free_for(self, route: Route, now: float) -> int | None:
         """Bytes free on this machine; None: as told last, where the first offer is up or the figure is fresh enough."""
@@ -332,10 +339,6 @@ class Service:
         wake = self._scheduler.wake(now)
         due = wake is not None and wake <= now
         self._do(self._scheduler.tick(now, free=self._effects.available()) if due else ())
-
-
-def _most(available: int | None) -> int | None:
-    return None if available is None else int(available * (1 - SPARE))
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:

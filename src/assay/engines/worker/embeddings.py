@@ -62,7 +62,7 @@ def check_lengths(given: Sequence[PromptInput], context_length: int | None) -> N
             raise Refused("an entry of input has no token", param="input")
         if context_length is not None and prompt.length > context_length:
             raise Refused(
-                f"an entry of input has {prompt.length} tokens, but the context length is {context_length} tokens; "
+                f"an entry of input has {prompt.told_length} tokens, but the context length is {context_length}; "
                 "shorten it or split it",
                 param="input",
                 code="context_length_exceeded",

@@ -62,13 +62,20 @@ class Spec(Struct, frozen=True, kw_only=True):
 class PromptInput(Struct, frozen=True, kw_only=True):
     """A prompt ready for the engine: token ids; or bare text or messages for a model that has no tokens of its own.
 
-    Exactly one of the three is set. ``length`` is in tokens; None only where a text model cannot count.
+    Exactly one of the three is set. ``length`` is in tokens; None only where a text model cannot count. ``more``: it
+    has more than the context takes, and was not read to its end; ``length`` is that of the part that was.
     """
 
     ids: tuple[int, ...] | None = None
     text: str | None = None
     messages: tuple[Message, ...] | None = None
     length: int | None = None
+    more: bool = False
+
+    @property
+    def told_length(self) -> str:
+        """``length`` in words."""
+        return f"more than {self.length}" if self.more else str(self.length)
 
 
 class Sampling(Struct, frozen=True, kw_only=True):

@@ -25,6 +25,13 @@ class Calls(Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
     schemas: Mapping[str, str]
     sure: bool
+    single: bool
+    must: bool
+    """Whether an answer that ends by itself without a call is an error."""
+
+    def stream(self) -> CallStream:
+        """For one answer."""
+        return CallStream(self.format, self.names, self.accepts, sure=self.sure, single=self.single)
 
     def accepts(self, name: str, arguments: Mapping[str, Any]) -> bool:
         """Whether this is a call of one of the functions."""
@@ -61,7 +68,8 @@ class _Answer:
 
     def __init__(self, output: Output) -> None:
         calls = output.calls
-        self._stream = CallStream(calls.format, calls.names, calls.accepts, sure=calls.sure) if calls else None
+        self._stream = calls.stream() if calls else None
+        self._must = calls is not None and calls.must
         self._schema = output.json_schema if output.checked else None
         self._text: list[str] = []
 
@@ -78,13 +86,19 @@ class _Answer:
         if self._schema is not None and delta.finish == "stop":
             wrong = complaint(self._schema, "".join(self._text))
             if wrong is not None:
-                error = f"the answer left the form it was to have: {wrong}"
-                return [structs.replace(delta, finish="error", error=error)]
+                return [_left_its_form(delta, wrong)]
         if self._stream is None:
             return [delta]
         rest = _told(self._stream.finish(), structs.replace(delta, finish=None))
-        called = self._stream.calls and delta.finish == "stop"
-        return [*rest, structs.replace(delta, finish="tool_calls") if called else delta]
+        if delta.finish == "stop" and self._stream.calls:
+            delta = structs.replace(delta, finish="tool_calls")
+        elif delta.finish == "stop" and self._must:
+            delta = _left_its_form(delta, "it calls no function")
+        return [*rest, delta]
+
+
+def _left_its_form(delta: Delta, why: str) -> Delta:
+    return structs.replace(delta, finish="error", error=f"the answer left the form it was to have: {why}")
 
 
 def _told(parts: Sequence[str | CallPart], delta: Delta) -> list[Delta]:
@@ -119,18 +133,20 @@ def plan_output(model: Model, ask: Ask) -> Output:
     known = _format(model)
     schemas = {function.name: function.schema() for function in _constrained(tools, schema)}
     sure = tools.choice == "required" or schema is not None
+    names = tuple(function.name for function in tools.functions)
+    must = tools.choice == "required" and not ask.stop
+    calls = Calls(format=known, names=names, schemas=schemas, sure=sure, single=not tools.parallel, must=must)
     if not sure:
-        calls = Calls(format=known, names=tuple(f.name for f in tools.functions), schemas=schemas, sure=False)
         return Output(markers=known.markers, calls=calls)
     if "grammar" not in model.features:
-        raise _missing("tool_choice", "grammar", "cannot be made to call a function")
+        param = "response_format" if schema is not None else "tool_choice"
+        raise _missing(param, "grammar", "cannot be made to call a function")
     grammar = calls_grammar(
         known,
         [(function, schemas[function.name]) for function in tools.functions],
         parallel=tools.parallel,
         answer=schema if tools.choice == "auto" else None,
     )
-    calls = Calls(format=known, names=tuple(schemas), schemas={}, sure=True)
     return Output(grammar=grammar, markers=known.markers, calls=calls)
 
 

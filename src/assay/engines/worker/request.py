@@ -13,7 +13,11 @@ from assay.engines.worker.model import Feature, Message, Refused, Sampling
 from assay.engines.worker.tools import Tools, read_calls, read_tools
 
 MAX_CHOICES = 128
+MAX_ANSWERS = 2048
+"""Of one request: ``n`` for each prompt."""
 MAX_STOPS = 16
+MAX_STOP = 1000
+"""Characters of a stop string: every one is compared with the end of the text, token by token."""
 MAX_LOGPROBS = 20
 MAX_BIAS = 100
 _ID = re.compile(r"[0-9]{1,10}", re.ASCII)
@@ -80,6 +84,10 @@ def _read(body: Mapping[str, Any], features: frozenset[Feature], **prompt: Any) 
         **prompt,
     )
     _refuse_missing_features(ask, features)
+    count = len(ask.texts or ask.ids or ())
+    if count * ask.n > MAX_ANSWERS:
+        message = f"prompt holds {count} entries, for {ask.n} answers each; at most {MAX_ANSWERS} answers are allowed"
+        raise Refused(message, param="prompt")
     return ask
 
 
@@ -168,6 +176,10 @@ def _stop(body: Mapping[str, Any]) -> tuple[str, ...]:
         raise wrong("stop", "a non-empty string or a list of them", stop)
     if len(stops) > MAX_STOPS:
         raise Refused(f"stop holds {len(stops)} strings; at most {MAX_STOPS} are allowed", param="stop")
+    longest = max(map(len, stops), default=0)
+    if longest > MAX_STOP:
+        message = f"stop holds a string of {longest} characters; at most {MAX_STOP} are allowed"
+        raise Refused(message, param="stop")
     return tuple(stops)
 
 

@@ -10,14 +10,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import jsonschema
-from jsonschema import validators
-from llguidance import LLMatcher, LLTokenizer
-
 from assay.engines.worker.grammar import schema_grammar
 from assay.engines.worker.model import Refused
 
-ANY_OBJECT = '{"type": "object"}'
 MAX_BYTES = 128 * 1024
 """Of a schema."""
 MAX_DEPTH = 48
@@ -58,6 +53,8 @@ def read_schema(schema: Any, param: str) -> str:
     Raise ``Refused`` for ``param``, naming the place and the keyword, where it is no schema, does not describe an
     object, or uses what the grammar does not enforce.
     """
+    from llguidance import LLMatcher, LLTokenizer
+
     if not isinstance(schema, dict):
         raise Refused(f"{param} must hold a JSON Schema, not {type(schema).__name__}", param=param)
     try:
@@ -81,17 +78,16 @@ def complaint(schema: str, answer: str) -> str | None:
     A last look, since an engine that drops its grammar half-way says so nowhere. Patterns are left out: Python reads
     them a little differently from the grammar.
     """
+    from jsonschema import Draft202012Validator, validators
+
+    lenient: Any = validators.extend(Draft202012Validator, {"pattern": lambda *_: None})  # type: ignore[no-untyped-call]
     try:
-        value = json.loads(answer)
+        first = next(lenient(json.loads(schema)).iter_errors(json.loads(answer)), None)
     except ValueError as error:
         return f"it is not JSON: {error}"
-    first = next(_Lenient(json.loads(schema)).iter_errors(value), None)
+    except RecursionError:
+        return "it is nested too deep to be looked at"
     return None if first is None else f"{first.json_path}: {first.message}"
-
-
-_Lenient: Any = validators.extend(  # type: ignore[no-untyped-call]
-    jsonschema.Draft202012Validator, {"pattern": lambda *_: None}
-)
 
 
 class _Walk:
@@ -104,6 +100,8 @@ class _Walk:
         self._met: list[Mapping[str, Any]] = []
 
     def clean(self) -> Any:
+        from jsonschema import Draft202012Validator, SchemaError
+
         draft = self._root.get("$schema", DRAFTS[-1])
         if not isinstance(draft, str) or not any(known in draft for known in DRAFTS):
             raise self._unenforced("$schema", "$schema", f"only JSON Schema {', '.join(DRAFTS)} are known")
@@ -111,8 +109,8 @@ class _Walk:
         if self._depth(self._root) > MAX_DEPTH:
             raise Refused(f"{self._param}: the schema is nested more than {MAX_DEPTH} deep", param=self._param)
         try:
-            jsonschema.Draft202012Validator.check_schema(self._root)
-        except jsonschema.SchemaError as error:
+            Draft202012Validator.check_schema(self._root)
+        except SchemaError as error:
             message = f"{self._param}: no valid JSON Schema: {error.json_path}: {error.message[:200]}"
             raise Refused(message, param=self._param) from None
         self._root = {key: value for key, value in self._root.items() if key != "$id"}

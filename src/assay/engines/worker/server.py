@@ -243,7 +243,7 @@ def _room(model: Model, prompt: PromptInput, param: str, least: int) -> int | No
     room = model.context_length - prompt.length
     if room < least:
         raise Refused(
-            f"the prompt has {prompt.length} tokens, but the context length is {model.context_length} tokens, "
+            f"the prompt has {prompt.told_length} tokens, but the context length is {model.context_length} tokens, "
             "prompt and answer together; shorten the prompt or start the model with a longer context",
             param=param,
             code="context_length_exceeded",

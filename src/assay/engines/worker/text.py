@@ -16,7 +16,6 @@ class TextStream:
     def __init__(self, stops: tuple[str, ...] = ()) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stops = stops
-        self._prefixes = frozenset(stop[:length] for stop in stops for length in range(1, len(stop)))
         self._longest = max((len(stop) for stop in stops), default=0)
         self._held = ""
         self.stopped = False
@@ -50,6 +49,7 @@ class TextStream:
 
     def _may_begin_a_stop(self, text: str) -> int:
         for length in range(min(len(text), self._longest - 1), 0, -1):
-            if text[-length:] in self._prefixes:
+            tail = text[-length:]
+            if any(len(stop) > length and stop.startswith(tail) for stop in self._stops):
                 return length
         return 0

@@ -35,12 +35,16 @@ class CallStream:
     What comes out does not depend on how the text was split, but for where parts begin. Text is held back while it may
     be a call, a call until it is whole and known to be right: one that is not comes out as plain text. With ``sure``
     (a grammar sees to it that calls are right) arguments come out as they come in. Blanks beside calls are dropped.
+    With ``single`` an answer is over with its first call.
     """
 
-    def __init__(self, known: CallFormat, names: tuple[str, ...], accept: Accept, *, sure: bool = False) -> None:
+    def __init__(
+        self, known: CallFormat, names: tuple[str, ...], accept: Accept, *, sure: bool = False, single: bool = False
+    ) -> None:
         self._format = known
         self._accept = accept
         self._sure = sure
+        self._single = single
         self._heads = {known.head(name): name for name in names}
         self._rest = ""
         self._blank = ""
@@ -75,6 +79,9 @@ class CallStream:
     def _step(self, parts: list[Part]) -> bool:
         """Go on by one part; False when more text is needed for that."""
         if self._mode == "text":
+            if self._single and self.calls:
+                self._rest = ""
+                return False
             return self._text(parts)
         if self._mode == "call":
             return self._begin_sure(parts) if self._sure else self._call(parts)
@@ -114,7 +121,7 @@ class CallStream:
         if state == "done":
             calls = self._read(self._rest[: self._json.place])
             if calls:
-                for name, arguments in calls:
+                for name, arguments in calls[:1] if self._single else calls:
                     self._begin(name, parts)
                     parts.append(CallPart(index=self.calls - 1, arguments=arguments))
                 self._rest = self._rest[self._json.place :]
