@@ -26,7 +26,12 @@ PROGRAMS: dict[str, tuple[str, list[str]]] = {
     "Memory, estimated and observed": ("memory.py", ["--threads", "2"]),
     "A long list of models": ("listing.py", []),
     "Conversions and what they lose": ("families.py", ["--work", "{work}/families"]),
-    "Kills": ("kill.py", ["--kills", "50"]),
+    "Kills of a bench": ("kill.py", ["--kills", "50"]),
+    "What the door costs": ("gateway.py", ["--work", "{work}"]),
+    "Beside Foundry Local's web service": ("foundry.py", ["--work", "{work}"]),
+    "Weeks in miniature": ("weeks.py", []),
+    "Kills of the service": ("kill_service.py", []),
+    "Mutated requests": ("mutations.py", []),
 }
 HEAD = (
     "# Results\n\nWritten by `python benchmarks/all.py`. Ratios are taken side by side; absolute times are those of a "

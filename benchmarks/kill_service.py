@@ -44,7 +44,10 @@ def load(address: str, ended: threading.Event, answered: list[float], seed: int)
         body = {"model": dice.choice(MODELS), "messages": messages, "stream": True, "max_tokens": 24}
         head = {"Content-Type": "application/json"}
         asked = urllib.request.Request(f"{address}/v1/chat/completions", json.dumps(body).encode(), head)
-        with contextlib.suppress(OSError, http.client.HTTPException), urllib.request.urlopen(asked, timeout=10) as answer:
+        with (
+            contextlib.suppress(OSError, http.client.HTTPException),
+            urllib.request.urlopen(asked, timeout=10) as answer,
+        ):
             if b"[DONE]" in answer.read():
                 answered.append(time.monotonic())
 

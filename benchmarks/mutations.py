@@ -1,11 +1,11 @@
-"""Thousands of requests that are wrong in some way: none ends in a fault of the service, hangs, or leaves anything behind.
+"""Thousands of requests that are wrong in some way: no fault of the service, no hang, and nothing is left behind.
 
 usage: python benchmarks/mutations.py [--requests 10000] [--clients 6] [--seed 0] [--only KIND]
 
-They are drawn by a seed (``mutants.py``) and sent over bare sockets, whole and broken, to all that can be posted to. Held:
-every one gets an answer in HTTP, unless it is no whole request; no status of 500 or more; what is refused is refused in
-OpenAI's shape; each model answers the same question with the same text after each tenth; the memory of the service and of
-each worker at the end is that of the first fifth.
+They are drawn by a seed (``mutants.py``) and sent over bare sockets, whole and broken, to all that can be posted to.
+Held: every one gets an answer in HTTP, unless it is no whole request; no status of 500 or more; what is refused is
+refused in OpenAI's shape; each model answers the same question with the same text after each tenth; the memory of the
+service and of each worker at the end is that of the first fifth.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from mutants import WORDS, Mutants, Shot
+from mutants import Mutants, Shot
+from nasty import WORDS
 from served import Served, left_of
 
 from assay import measure
@@ -84,6 +85,8 @@ class Barrage:
 
     async def _one(self, number: int, shot: Shot) -> None:
         began = time.monotonic()
+        outcome: str
+        fault: str | None
         try:
             async with asyncio.timeout(PATIENCE_S):
                 raw = await self._sent(shot)
@@ -96,6 +99,7 @@ class Barrage:
         self.slowest = max(self.slowest, (time.monotonic() - began, f"{number}: {shot.kind}"))
         self.outcomes[shot.kind, outcome] += 1
         if fault:
+            print(f"{number}: {shot.kind}: {fault}"[:1000], file=sys.stderr)
             self.wrong.append(f"{number}: {shot.kind}: {fault}; sent {b''.join(shot.parts)[:600]!r}")
 
     async def _sent(self, shot: Shot) -> bytes:
@@ -106,7 +110,7 @@ class Barrage:
             answer = bytearray()
             with contextlib.suppress(TimeoutError):
                 while len(answer) < MOST_ANSWER:
-                    async with asyncio.timeout(None if answer else shot.leave):
+                    async with asyncio.timeout(shot.leave):
                         part = await reader.read(1 << 16)
                     if not part:
                         break
@@ -156,19 +160,23 @@ def judged(raw: bytes, shot: Shot) -> tuple[str, str | None]:
     while head.startswith(b"HTTP/1.1 100 "):
         head, _, body = body.partition(b"\r\n\r\n")
     first = head.split(b"\r\n")[0].split()
-    if len(first) < 2 or not first[0].startswith(b"HTTP/1.") or not first[1].isdigit():
+    if len(first) < 2 or not first[0].startswith(b"HTTP/") or not first[1].isdigit():
         return "no HTTP", f"answered {raw[:200]!r}"
     status = int(first[1])
-    if status >= 500:
-        return str(status), f"answered {raw[:600]!r}"
+    return str(status), _wrong(status, head, body, shot)
+
+
+def _wrong(status: int, head: bytes, body: bytes, shot: Shot) -> str | None:
+    would_not_wait = status == 503 and b"queue_timeout" in body and b"X-Assay-Timeout: 0\r\n" in shot.parts[0]
+    if status >= 500 and not would_not_wait:
+        return f"answered {head[:60]!r} {body[:500]!r}"
     if status < 400:
-        broken = b"data: " in body and b'"error"' in body and b'"finish_reason"' not in body
-        return str(status), f"a stream ended with {body[-300:]!r}" if broken and b"engine_error" in body else None
-    if b"\r\ncontent-type: application/json" not in head.lower():
-        return str(status), f"an error in another shape: {raw[:400]!r}"
-    if head.split(b" ")[0] and not shot.parts[0].startswith(b"HEAD") and not _shaped(body):
-        return str(status), f"an error in another shape: {raw[:400]!r}"
-    return str(status), None
+        fault = b"data: " in body and b'"engine_error"' in body
+        return f"a stream ended with {body[-300:]!r}" if fault else None
+    told = shot.parts[0].startswith(b"HEAD") or _shaped(body)
+    if not told or b"\r\ncontent-type: application/json" not in head.lower():
+        return f"an error in another shape: {head!r} {body[:300]!r}"
+    return None
 
 
 def _shaped(body: bytes) -> bool:

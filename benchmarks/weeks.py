@@ -79,7 +79,17 @@ class Load:
                 await chaos
             for model in MODELS:  # each answers as if nothing had been
                 body = {"model": model, "messages": [{"role": "user", "content": WORDS.format(1, 2)}], "max_tokens": 8}
+                await self._rested(model)
                 await self._whole(session, "chat/completions", body, required=True)
+
+    async def _rested(self, model: str) -> None:
+        """Wait for the end of a backoff: nobody kills anything any more."""
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            states = (await asyncio.to_thread(self._served.get, "/assay/models"))["models"]
+            if not any(state["id"] == model and state["state"] == "backoff" and state["retry_s"] for state in states):
+                return
+            await asyncio.sleep(0.2)
 
     async def _client(self, session: aiohttp.ClientSession) -> None:
         while self._left > 0 and time.monotonic() < self._until:

@@ -1,7 +1,8 @@
 """A service of nothing behind the real lock, port, state, signals and end: ``python hosted.py HOME PORT [WORD...]``.
 
-``die:MOMENT`` kills it at ``make``, ``begin``, ``drain`` or ``close``; ``slow-drain`` waits until ``HOME/go`` is there, ``cut-off`` cuts answers off;
-``bad-make`` and ``bad-begin`` fail there; ``warn`` has a library warn; ``home`` is where what happened is written.
+``die:MOMENT`` kills it at ``make``, ``begin``, ``drain`` or ``close``; ``slow-drain`` waits until ``HOME/go`` is there,
+``cut-off`` cuts answers off; ``bad-make`` and ``bad-begin`` fail there; ``warn`` has a library warn; ``home`` is where
+what happened is written.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class Nothing:
             try:
                 raise ValueError("my secret prompt")
             except ValueError:
-                logging.getLogger("library").exception("it went wrong")
+                logging.getLogger("library").exception("it went wrong with %s", "my secret prompt")
+                logging.getLogger("assay.serve.door").exception("request %s", "req-7")
 
     async def drain(self) -> bool:
         self.at("drain")

@@ -32,7 +32,8 @@ from assay.app.configuring import set_config
 from assay.app.diagnosis import diagnose
 from assay.app.serve_options import Asked, wanted_service
 from assay.app.service_client import ServiceClient, find_service, need_service
-from assay.errors import BadConfig, ServiceError, ServiceNotRunning
+from assay.errors import BadConfig, BadInput, ServiceError, ServiceNotRunning
+from assay.serve.overhear import KINDS
 from assay.serve.place import Born, Place, born
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by signals")
@@ -208,6 +209,9 @@ def test_a_restart_with_settings_that_cannot_be_used_leaves_it_running(home: Pat
     (home / "config.toml").write_text("[serve]\nqueue = 0\n", encoding="utf-8")
     with pytest.raises(BadConfig, match=r"serve\.queue"):
         restart_service()
+    (home / "config.toml").write_text('[serve]\nhost = "0.0.0.0"\n', encoding="utf-8")
+    with pytest.raises(BadInput, match="without keys"):
+        restart_service()
     (home / "config.toml").unlink()
     assert service_status().pid == first.state.pid
 
@@ -264,6 +268,40 @@ def test_without_a_service_there_is_nobody_to_ask(home: Path) -> None:
     assert caught.value.remedy == "assay service start"
     assert caught.value.exit_code == 1
     assert list(log_lines(10)) == []
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_prompts_and_answers_are_written_down_only_where_that_was_asked_for(home: Path, asked: bool) -> None:
+    start_service(wanted_service(home=None, flags={"serve_port": "0"}, log_prompts=asked))
+    client, prompt = need_service(), "Ann: quokkas will be counted by Ben"
+    body = {"model": "notes-0.5m", "messages": [{"role": "user", "content": prompt}], "max_tokens": 8}
+    told = client.ask("POST", "/v1/chat/completions", body, timeout_s=60)
+    client.ask("POST", "/v1/chat/completions", {**body, "stream": True}, timeout_s=60)
+    answer = told["choices"][0]["message"]["content"]
+    words = ["quokkas", *(word for word in answer.split() if len(word) > 3 and word.isalpha())]
+    with pytest.raises(ServiceError, match="model"):
+        client.ask(
+            "POST", "/v1/chat/completions", {"model": "quokkas" if asked else "none", "a": "quokkas"}, timeout_s=9
+        )
+    diagnosed = msgspec.json.encode(diagnose()).decode()
+    stop_service()
+    log = Place(home).log.read_text(encoding="utf-8")
+    elsewhere = [path.read_text(encoding="utf-8") for path in Place(home).folder.iterdir() if path != Place(home).log]
+    for word in words:
+        assert (word in log) is asked
+        assert not any(word in text for text in elsewhere)
+    assert prompt not in diagnosed
+    assert [line.split()[1] for line in log.splitlines() if line.split()[1] in KINDS] == asked * [
+        "prompt", "answer", "prompt", "answer", "prompt",
+    ]  # fmt: skip
+    assert ("prompts and answers are written" in log) is asked
+    assert Place(home).log.stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_with_files_that_are_called_like_modules_does_not_break_it(home: Path) -> None:
+    for name in ("secrets", "aiohttp", "queue", "assay"):
+        (Path.cwd() / f"{name}.py").write_text("raise SystemExit('this is not yours')", encoding="utf-8")
+    assert start_service(wanted()).fresh
 
 
 def test_a_diagnosis_has_no_secret_in_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,8 +64,9 @@ def test_a_version_is_the_alias(here: Here) -> None:
 def test_no_name_becomes_a_path_or_an_address(here: Here, name: str) -> None:
     shutil.copytree(bundled_folder() / "notes-0.5m", Path.cwd() / "folder")
     for tried in (name, "folder", "./folder", str(Path.cwd() / "folder")):
-        with pytest.raises(UnknownModel, match="there is no model"):
+        with pytest.raises(UnknownModel, match="there is no model") as caught:
             route(here, tried)
+        assert "folder of" not in str(caught.value.remedy)
 
 
 def test_what_is_not_here_is_not_fetched(here: Here) -> None:
@@ -98,6 +99,10 @@ def test_a_fallback_list_in_its_order_less_what_is_not_here(here: Here) -> None:
     found = route(here, "fast", routes=routes)
     assert [offer.id for offer in found.offers] == ["notes-0.5m:q8_0", "notes-4m:q4_0", "far"]
     assert found.others == ()
+    assert [found.skipped(offer) for offer in found.offers] == [
+        (),
+        *[("qwen2.5-7b is not on this machine (the service fetches nothing by itself)",)] * 2,
+    ]
     with pytest.raises(UnknownModel, match="nothing of the fallback list none") as caught:
         route(here, "none", routes={"none": ("qwen2.5-7b", "no-such-model")})
     assert "qwen2.5-7b" in str(caught.value.why)
@@ -121,6 +126,22 @@ def test_the_list_has_each_name_once(here: Here) -> None:
     )
     assert "qwen2.5-0.5b" not in kinds
     assert not any("safetensors" in one.id for one in listed)
+
+
+@pytest.mark.parametrize(
+    ("words", "embeds"),
+    [
+        ({"tasks": ["embeddings"]}, True),
+        ({"tasks": ["Feature-Extraction"], "capabilities": ["chat"]}, True),
+        ({"tasks": ["chat"], "capabilities": ["embeddings"]}, False),
+        ({"capabilities": ["chat", "embeddings"]}, False),
+        ({}, False),
+    ],
+)
+def test_what_gives_vectors_is_listed_so(here: Here, words: dict[str, list[str]], embeds: bool) -> None:
+    (here.settings.home / "models.json").write_text(json.dumps([{**REMOTE, **words}]))
+    (far,) = [one for one in asyncio.run(Directory(Here(here.settings)).listed()) if one.id == "far"]
+    assert far.embeds is embeds
 
 
 def test_what_comes_later_is_served_and_what_goes_is_not(here: Here) -> None:
@@ -155,6 +176,7 @@ def test_the_owner_may_name_files_and_addresses(here: Here) -> None:
 
     assert asyncio.run(look()) == ["gguf", "remote", "gguf"]
     assert {one.id for one in asyncio.run(served.listed())} >= set(names)
+    assert given_variants(["fast", "notes-4m"], here, ["fast"]) == (["fast", "notes-4m"], [])
     with pytest.raises(UnknownModel):
         given_variants(["no-such-model"], here)
     with pytest.raises(BadInput, match="cannot be served as it is"):
@@ -230,6 +252,42 @@ def test_a_folder_that_is_removed_under_the_service_takes_only_its_own_list_alon
     assert asyncio.run(served.route("far")).offers[0].id == "far"
     with pytest.raises(UnknownModel):
         asyncio.run(served.route("near"))
+
+
+def test_a_projects_list_may_not_say_where_your_keys_go(here: Here, tmp_path: Path) -> None:
+    own = tmp_path / "models.json"
+    own.write_text(json.dumps([{**REMOTE, "alias": "evil"}, {**REMOTE, "alias": "open", "key": None}]))
+    (tmp_path / "assay.toml").write_text('[models]\nregistry = "models.json"\n')
+    for given in ({}, {"registry": None}):
+        project = open_here({"home": here.settings.home, **given})
+        assert route(project, "open").offers[0].variant.key is None
+        assert route(project, "far").offers[0].variant.key == "env:FAR_KEY"
+        with pytest.raises(UnknownModel, match="evil") as caught:
+            route(project, "evil")
+        assert f"--config {own}" in str(caught.value.why)
+        (tmp_path / "assay.toml").unlink(missing_ok=True)
+    assert route(open_here({"home": here.settings.home, "registry": own}), "evil").offers[0].variant.key
+
+
+def test_who_leaves_while_lists_are_read_anew_keeps_nobody_from_the_news(here: Here) -> None:
+    now = 0.0
+
+    async def go() -> None:
+        nonlocal now
+        served = Directory(here, clock=lambda: now)
+        listing = asyncio.create_task(served.listed())  # the thread is at work
+        await asyncio.sleep(0)
+        (here.settings.home / "models.json").write_text(json.dumps([{**REMOTE, "alias": "new"}]))
+        now += 1
+        leaves = asyncio.create_task(served.route("new"))
+        await asyncio.sleep(0)
+        leaves.cancel()
+        await asyncio.gather(leaves, return_exceptions=True)
+        await listing
+        now += 1
+        assert (await served.route("new")).offers[0].id == "new"
+
+    asyncio.run(go())
 
 
 def test_what_a_load_was_seen_to_take_counts_for_the_next(here: Here) -> None:

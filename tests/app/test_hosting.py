@@ -159,7 +159,7 @@ def test_a_key_of_the_service_does_not_end_it(tmp_path: Path, key: str) -> None:
     with started(tmp_path) as process:
         address(process)
         state = running(tmp_path)
-        with pytest.raises(ServiceError, match="assay service stop"):
+        with pytest.raises(ServiceError, match="only commands of the user who started"):
             ServiceClient(structs.replace(state, admin_key=key)).stop()
         assert ServiceClient(state).healthy(timeout_s=10)
         assert not running(tmp_path).stopping
@@ -275,6 +275,7 @@ def test_a_librarys_warning_is_in_the_log_without_what_it_quotes(tmp_path: Path)
         assert ended(process)[0] == 0
     (line,) = [event for event in events(tmp_path) if "it went wrong" in event]
     assert "error=ValueError" in line
+    assert any('told="request req-7"' in event for event in events(tmp_path))
     assert "secret" not in "".join(events(tmp_path))
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from assay.app.asking import run_model
+from assay.app.benchmark import bench
 from assay.app.upstream_keys import upstream_headers
-from assay.errors import BadConfig, MissingExtra
+from assay.errors import BadConfig, MissingExtra, NothingMeasured
 from assay.types import Variant
 
 SECRET = "sk-secret"
@@ -27,6 +33,49 @@ def test_from_the_environment() -> None:
     with pytest.raises(BadConfig, match="without its key") as caught:
         upstream_headers(remote("env:FAR"), {"OTHER": SECRET})
     assert (caught.value.why, caught.value.remedy) == ("the variable FAR is not set", "export FAR=...")
+
+
+@pytest.mark.parametrize("kept", ["two\nlines", "sk-\u00e9", "a\x00b"])
+def test_what_is_no_key_is_told_and_not_sent(kept: str) -> None:
+    with pytest.raises(BadConfig, match="without its key") as caught:
+        upstream_headers(remote("env:FAR"), {"FAR": kept})
+    assert kept not in str(caught.value)
+
+
+class Listening(BaseHTTPRequestHandler):
+    """Notes the key that it is sent, and refuses."""
+
+    sent: ClassVar[list[str | None]] = []
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.sent.append(self.headers["Authorization"])
+        self.send_error(401)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_a_command_sends_the_key_that_the_list_names_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-another")
+    monkeypatch.setenv("FAR", SECRET)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listening) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        far = {"alias": "far", "endpoint": f"http://127.0.0.1:{server.server_port}/v1", "key": "env:FAR"}
+        (tmp_path / "models.json").write_text(json.dumps([far]))
+        with pytest.raises(NothingMeasured) as caught:
+            run_model("far", "Hello", home=tmp_path)
+        assert Listening.sent == [f"Bearer {SECRET}"]
+        with pytest.raises(NothingMeasured):
+            bench(["far"], rounds=1, warmup=0, home=tmp_path)
+        server.shutdown()
+    assert {*Listening.sent} == {f"Bearer {SECRET}"}
+    assert len(Listening.sent) > 1
+    assert SECRET not in str(caught.value)
+    written = [path.read_text() for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+    assert written
+    assert SECRET not in "".join(written)
 
 
 def test_without_the_keyring_package() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -253,17 +253,18 @@ class Foreign:
 
 
 @pytest.fixture
-def foreign(plugin_site: Path) -> Callable[..., Offer]:
+def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Offer]:
     """Offers of an engine that is installed beside the scripted one: its servers are not our workers.
 
     With ``process`` it has one, and its stop waits for that to end by itself.
     """
-    info = plugin_site / "foreign_engine-1.0.dist-info"
-    info.mkdir(exist_ok=True)
-    (plugin_site / "foreign_engine.py").write_text(FOREIGN)
+    info = tmp_path / "site" / "foreign_engine-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info.parent / "foreign_engine.py").write_text(FOREIGN)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: foreign-engine\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[assay.engines]\nforeign = foreign_engine:Foreign\n")
-    importlib.invalidate_caches()
+    monkeypatch.syspath_prepend(info.parent)
+    monkeypatch.delitem(sys.modules, "foreign_engine", raising=False)
     variant = Variant(id="f", alias="f", format="openvino", source="test")
     return lambda **extra: Offer(variant=variant, engine="foreign", options=EngineOptions(extra=extra))
 
@@ -296,6 +297,29 @@ def test_an_engine_that_tells_little_is_alive_while_it_answers(here: Here, forei
             assert second.progress > first.progress
             await server.close()
             assert await workers.pulse(live) == Pulse()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(("gives", "asked"), [("completions", 1), ("embeddings", 2)])
+def test_a_model_is_kept_warm_by_what_it_gives(
+    here: Here, foreign: Callable[..., Offer], gives: str, asked: int
+) -> None:
+    seen: list[tuple[str, int]] = []
+
+    async def light(request: web.Request) -> web.Response:
+        body, status = await request.json(), 200 if request.path.endswith(gives) else 400
+        assert body["model"] == "f"
+        seen.append((request.path, status))
+        return web.json_response({}, status=status)
+
+    async def go() -> None:
+        served = web.Application()
+        served.router.add_post("/v1/{path}", light)
+        async with TestServer(served) as server, up(here, foreign(url=str(server.make_url("/v1")))) as (workers, live):
+            await workers.warm(live)
+        assert seen[-1] == (f"/v1/{gives}", 200)
+        assert len(seen) == asked
 
     asyncio.run(go())
 

@@ -80,6 +80,7 @@ USAGE: Cases = {
     "a flag before the command": (["-o", "json", "run", "list"], "after it"),
     "an unknown flag": (["bench", "a", "--frobnicate"], "--frobnicate"),
     "a flag misspelt": (["bench", "a", "--round", "3"], "did you mean --rounds?"),
+    "a sub-command's flag misspelt": (["service", "start", "--hst"], "assay service start:", "did you mean --host?"),
     "a flag without its value": (["bench", "a", "--rounds"], "--rounds"),
     "no number": (["bench", "a", "--top-p", "x"], "--top-p"),
     "an unknown choice": (["report", "--format", "pdf"], "pdf"),

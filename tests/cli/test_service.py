@@ -66,6 +66,10 @@ def test_from_start_to_stop(call: Command, own: Path) -> None:
     assert again.code == 0
     assert "already running" in again.out
     assert found[0] in again.out
+    assert again.err == ""
+    other = call("service", "start", "--ttl", "5")
+    assert (other.code, other.out) == (0, again.out)
+    assert "what was given now is not used" in other.err
     status = call("service", "status")
     assert status.code == 0
     first = re.search(r"http://[^\s/]+", status.out)
@@ -229,9 +233,8 @@ def test_a_unit_for_systemd_is_shown_written_and_removed(call: Command, own: Pat
     words = ["--for", "systemd"]
     shown = call("service", "install", *words, "--print", "--ttl", "60", "--allow-host", "a b%h$x", "notes-4m").out
     start = next(line for line in shown.splitlines() if line.startswith("ExecStart="))
-    assert start == (
-        f'ExecStart={sys.executable} -m assay serve --port 5273 --ttl 60 --allow-host "a b%%h$$x" --home {own} notes-4m'
-    ).replace("--port 5273 ", "")
+    flags = f'--ttl 60 --allow-host "a b%%h$$x" --home {own} notes-4m'
+    assert start == f"ExecStart={sys.executable} -P -m assay serve {flags}"
     assert "KillMode=mixed" in shown
     path = tmp_path / "user" / ".config" / "systemd" / "user" / "assay.service"
     assert not path.exists()
@@ -251,7 +254,7 @@ def test_a_property_list_for_launchd(call: Command, own: Path, tmp_path: Path) -
     path = tmp_path / "user" / "Library" / "LaunchAgents" / "dev.assay.service.plist"
     made = plistlib.loads(path.read_bytes())
     assert made["ProgramArguments"] == [
-        sys.executable, "-m", "assay", "serve", "--route", "fast=a,b", "--route", "big=c", "--no-key",
+        sys.executable, "-P", "-m", "assay", "serve", "--route", "fast=a,b", "--route", "big=c", "--no-key",
         "--home", str(own),
     ]  # fmt: skip
     assert made["RunAtLoad"] is True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,19 @@ import pytest
 from assay.compile import Product
 from assay.compile.family import Target
 from tests.compile.models import BUNDLED, MISSING, SKIP, checkpoint_of, product_of
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """A conversion sets variables of its process, which elsewhere is one of its own; other rooms' tests get none."""
+    import huggingface_hub.constants  # noqa: F401 - it reads them once, when it is imported
+
+    before = dict(os.environ)
+    try:
+        return (yield)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

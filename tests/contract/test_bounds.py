@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from assay.app import directory
 from assay.catalog import memory
-from assay.engines import llamacpp, llamacpp_server, onnxruntime_genai_api, onnxruntime_genai_batch
+from assay.engines import llamacpp, llamacpp_embeddings, llamacpp_server, onnxruntime_genai_api, onnxruntime_genai_batch
 
 
 @pytest.mark.parametrize(
@@ -20,3 +21,8 @@ from assay.engines import llamacpp, llamacpp_server, onnxruntime_genai_api, onnx
 )
 def test_bounds_are_told_as_they_are(room: object, names: tuple[str, ...]) -> None:
     assert [getattr(memory, name) for name in names] == [getattr(room, name) for name in names]
+
+
+def test_what_is_listed_for_embeddings_is_what_the_engine_gives_them_of() -> None:
+    told = (llamacpp_embeddings.WORDS, llamacpp_embeddings.TALKING)
+    assert told == (directory.EMBEDDINGS, directory.TALKING)

@@ -74,7 +74,7 @@ def test_the_settings_are_read_and_every_one_is_shown(tmp_path: Path) -> None:
     assert settings.policy == tmp_path / "policy.toml"
     assert (settings.timeout_s, settings.context_length) == (60, 4096)
     shown = {f"{head}.{key}" for head, table in tomllib.loads(example).items() for key in table}
-    named = set(re.findall(r"`((?:bench|choose|engine)\.\w+)`", TEXT))
+    named = set(re.findall(r"`((?:bench|choose|engine|serve)\.\w+)`", TEXT))
     assert shown | named == {setting.key for setting in SETTINGS}
 
 

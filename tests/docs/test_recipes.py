@@ -70,7 +70,7 @@ def test_no_recipe_is_forgotten() -> None:
     tested = {name.removeprefix("test_recipe_") for name in globals() if name.startswith("test_recipe_")}
     assert tested == set(RECIPES)
     runnable = [block for block in blocks(FILE) if block.language in {"sh", "python"} and not block.mark]
-    assert len(runnable) == 2, "only what needs a server or a package of the reader's own stays unmarked"
+    assert len(runnable) == 6, "only what needs a server or a package of the reader's own stays unmarked"
 
 
 def test_recipe_environment(kitchen: Kitchen) -> None:
@@ -207,6 +207,20 @@ def test_recipe_python(kitchen: Kitchen) -> None:
     assert "notes-0.5m:q8_0 @ llamacpp" in told.stdout
     assert "e2e_p50" in told.stdout
     assert (kitchen.folder / "python.html").is_file()
+
+
+def test_recipe_serve(kitchen: Kitchen) -> None:
+    try:
+        told = kitchen.after("serve")
+        assert told.returncode == 0, told.stderr
+        answer = json.loads((kitchen.folder / "answer.json").read_text(encoding="utf-8"))
+        assert answer["model"] == "notes-4m:q8_0"
+        assert "Ines" in answer["choices"][0]["message"]["content"]
+        (row,) = [line for line in told.stdout.splitlines() if line.startswith("notes-4m:q8_0 ")]
+        assert row.split()[1:3] == ["ready", "llamacpp"]
+        assert told.stdout.splitlines()[-1].startswith("the service has stopped")
+    finally:
+        kitchen.shell("assay service stop --now || true")
 
 
 def _lines(path: Path) -> io.StringIO:

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from assay import engines
-from assay.errors import BadInput, EngineStartFailed
+from assay.errors import BadInput, EngineStartFailed, EngineStartKilled
 from assay.types import EngineOptions, Variant
 
 RunScript = Callable[..., None]
@@ -115,6 +115,32 @@ def test_a_start_that_hangs_is_killed_and_reported(scripted: Variant, start: str
     before = children()
     with pytest.raises(EngineStartFailed, match="not ready within 2 s"):
         asyncio.run(engines.load("scripted").start(scripted, options(2.0, start=start)))
+    assert children() == before
+
+
+@pytest.mark.parametrize(
+    ("how", "kind"),
+    [
+        (signal.SIGKILL, EngineStartKilled),
+        (signal.SIGTERM, EngineStartKilled),
+        (signal.SIGSEGV, EngineStartFailed),
+        (signal.SIGABRT, EngineStartFailed),
+    ],
+)
+def test_a_start_that_others_end_is_told_from_one_that_crashes(
+    scripted: Variant, how: signal.Signals, kind: type[EngineStartFailed]
+) -> None:
+    async def go() -> None:
+        start = asyncio.create_task(engines.load("scripted").start(scripted, options(start="hang")))
+        while not (started := children() - before):  # noqa: ASYNC110 - the event is in another process
+            await asyncio.sleep(0.01)
+        os.kill(started.pop(), how)
+        with pytest.raises(EngineStartFailed, match=f"ended by signal {how:d} during start") as failed:
+            await start
+        assert type(failed.value) is kind
+
+    before = children()
+    asyncio.run(go())
     assert children() == before
 
 

@@ -88,11 +88,13 @@ def test_either_name_of_max_tokens_counts(name: str) -> None:
         ({"stop": 3}, "stop"),
         ({"stop": [""]}, "stop"),
         ({"stop": ["x"] * 17}, "stop"),
+        ({"stop": "x" * 1001}, "stop"),
         ({"stream": "yes"}, "stream"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"stream": True, "stream_options": 1}, "stream_options"),
         ({"stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
         ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"repetition_penalty": 5e-324}, "repetition_penalty"),
         ({"temperature": 10**400}, "temperature"),
         ({"temperature": float("inf")}, "temperature"),
         ({"logprobs": 1}, "logprobs"),
@@ -290,3 +292,11 @@ def test_whatever_comes_in_for_a_completion_is_read_or_refused(body: dict[str, A
     except Refused as refused:
         param = refused.param
     assert param is None or param.split(".")[0] in body
+
+
+@pytest.mark.parametrize(("prompts", "n"), [(2049, 1), (17, 128), (100_000, 128)])
+def test_a_request_for_more_answers_than_anybody_reads_is_refused(prompts: int, n: int) -> None:
+    with pytest.raises(Refused, match="at most 2048 answers") as refused:
+        read_completion({"model": "m", "prompt": ["a"] * prompts, "n": n}, ALL)
+    assert refused.value.param == "prompt"
+    assert read_completion({"model": "m", "prompt": ["a"] * 16, "n": 128}, ALL).n == 128

@@ -16,7 +16,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from assay.engines.worker.grammar import grammar_of, schema_grammar
 from assay.engines.worker.model import Generation, PromptInput, Refused, Sampling
-from assay.engines.worker.schema import complaint, read_schema
+from assay.engines.worker.schema import MAX_PROPERTIES, complaint, read_schema
 
 NAMES = ["a", "b", "né", 'q"', "x y"]
 literals = st.sampled_from([None, True, 0, -3, 2.5, "", "ab", 'é\n"', [1, "a"], {"k": [1]}])
@@ -152,6 +152,7 @@ def refusal(schema: Any) -> str:
         {"properties": {"a": {"type": "array", "contains": {"type": "string"}}}},
         {"properties": {"a": {"type": "array", "uniqueItems": True}}},
         {"properties": {"a": {"type": "array", "maxItems": 1001}}},
+        {"properties": {f"p{i}": {"type": "string"} for i in range(401)}},
         {"properties": {"a": {"type": "array", "minItems": 1001}}},
         {"properties": {"a": {"type": "string", "maxLength": 10001}}},
         {"properties": {"a": {"type": "string", "format": "iri"}}},
@@ -243,6 +244,14 @@ def test_whatever_comes_is_read_or_refused(schema: dict[str, Any]) -> None:
     except Refused as refused:
         text = refused.param or ""
     assert text
+
+
+def test_an_object_of_as_many_properties_as_may_be_can_be_followed() -> None:
+    schema = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(MAX_PROPERTIES)}}
+    matcher = LLMatcher(LLTokenizer("byte"), schema_grammar(read_schema(schema, "x")), log_level=0)
+    for byte in b'{"p1':
+        matcher.compute_bitmask()
+        assert matcher.consume_token(byte), matcher.get_error()
 
 
 def test_annotations_are_left_out_and_say_nothing() -> None:

@@ -63,8 +63,11 @@ class Names:
 
     def __init__(self, *offers: Offer, **routes: tuple[Offer, ...]) -> None:
         self.routes = {one.id: (one,) for one in offers} | routes
+        self.lists: dict[str, Route] = {}
 
     async def route(self, name: str) -> Route:
+        if name in self.lists:
+            return self.lists[name]
         if name not in self.routes:
             raise UnknownModel(f"no model {name}")
         return Route(name=name, offers=self.routes[name])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 import ssl
 import sys
@@ -239,6 +240,20 @@ def test_a_head_may_be_as_long_as_allowed_and_no_longer() -> None:
                 answer = await read_answer(reader)
                 assert (answer.status, answer.code) == (431, "head_too_large")
                 assert await is_closed(reader)
+
+    run(go)
+
+
+def test_a_packed_body_is_not_unpacked() -> None:
+    packed = gzip.compress(bytes(1 << 20))
+
+    async def size(request: web.Request) -> web.Response:
+        return web.Response(text=str(len(await request.read())))
+
+    async def go() -> None:
+        async with gated(limits(), routes={"/size": size}) as service:
+            head = f"POST /size HTTP/1.1\nHost: localhost\nContent-Encoding: gzip\nContent-Length: {len(packed)}"
+            assert (await service.send(head, packed)).body == str(len(packed)).encode()
 
     run(go)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 import time
 from datetime import UTC, datetime
@@ -33,6 +34,19 @@ def test_foreign_text_stays_on_its_line(tmp_path: Path) -> None:
     (line,) = (tmp_path / "service.log").read_text(encoding="utf-8").splitlines()
     assert line.isprintable()
     assert r"a\nb\x1b[31m" in line
+
+
+TEXTS = st.text(max_size=40) | st.text(alphabet=' "\\=a', max_size=9)
+
+
+@given(TEXTS, TEXTS)
+def test_no_text_passes_for_another_fact(tmp_path_factory: pytest.TempPathFactory, name: str, why: str) -> None:
+    path = tmp_path_factory.mktemp("log") / "service.log"
+    log = EventLog(path)
+    log.say("refused", name=name, why=why)
+    log.close()
+    (line,) = path.read_text(encoding="utf-8").splitlines()
+    assert re.fullmatch(r'\S+ refused name=("(\\.|[^"\\])*"|[^" ]+) why=("(\\.|[^"\\])*"|[^" ]+)', line)
 
 
 @settings(max_examples=30, deadline=None)

@@ -79,6 +79,16 @@ def test_what_is_offered_last_is_what_is_loaded() -> None:
     assert desk.state("a").offer.slots == 4
 
 
+def test_what_is_offered_while_it_goes_is_what_is_loaded_next() -> None:
+    desk = Desk(budget=GB)
+    desk.up(offer("a", slots=1))
+    assert desk.unload("a") == ["stop a"]
+    desk.ask(offer("a", slots=2))
+    desk.ask(offer("a", slots=4))
+    assert desk.stopped("a") == ["start a"]
+    assert desk.state("a").offer.slots == 4
+
+
 def test_a_load_goes_on_when_nobody_waits_for_it_any_more() -> None:
     desk = Desk()
     desk.ask(A)

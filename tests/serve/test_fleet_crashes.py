@@ -68,6 +68,20 @@ def test_after_three_crashes_in_a_row_requests_are_refused_until_the_backoff_is_
     assert desk.ask(A) == []
 
 
+def test_a_model_that_answers_between_its_crashes_counts_them_anew() -> None:
+    desk = Desk(Limits(backoff_s=2))
+    desk.load(A, keep=True)
+    for ticket in range(1, 7, 2):
+        desk.loaded("a", slots=4)
+        desk.ask(A)
+        desk.ask(A)
+        desk.done(ticket)
+        assert desk.died("a") == []
+        desk.done(ticket + 1)
+        assert desk.state("a").crashes == 1
+        assert desk.tick(after=desk.wake() or 0) == ["start a"]
+
+
 def test_the_backoff_is_bounded() -> None:
     desk = Desk(Limits(backoff_s=2, backoff_most_s=10))
     desk.load(A, keep=True)

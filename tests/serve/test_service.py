@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from assay.errors import UnknownModel
-from assay.serve import Pulse, Refused
+from assay.serve import Pulse, Refused, Route
 from assay.serve.observer import Several
 from assay.serve.service import Service
 from assay.serve.watch import AT_WORK_S, IDLE_S
@@ -408,6 +408,37 @@ def test_force_breaks_what_is_under_way() -> None:
             assert await on.service.unload("a", force=True) == ("a",)
             assert on.effects.up == []
             assert (await busy).problem is not None
+
+    play(go)
+
+
+def test_what_of_a_list_is_not_here_is_told_by_whom_it_would_have_come_before() -> None:
+    async def go() -> None:
+        async with stage(limits=structs.replace(LIMITS, memory=MB)) as on:
+            route = Route(name="list", offers=(A, offer("huge", needs=9 * MB), B), missing=((1, "x is not here"),))
+            on.names.lists["list"] = route
+            assert (await on.request("list")).passed == ()
+            on.effects.broken["a"] = "no such file"
+            await on.service.unload("a")
+            told = (await on.request("list")).passed
+            assert [why.partition(" ")[0] for why in told] == ["x", "no", "huge"]
+
+    play(go)
+
+
+def test_an_upstream_whose_entry_has_changed_is_taken_up_anew_once_it_rests() -> None:
+    async def go() -> None:
+        async with stage(far("x")) as on:
+            busy = on.request("x", seconds=5)
+            await asyncio.sleep(1)
+            (old,) = on.names.routes["x"]
+            moved = structs.replace(old, variant=structs.replace(old.variant, source="http://elsewhere.test/v1"))
+            on.names.routes["x"] = (moved,)
+            assert (await on.request("x")).offer == old
+            assert (await busy).problem is None
+            assert (await on.request("x")).offer == moved
+            assert (await on.request("x")).offer == moved
+            assert on.effects.log == ["start x", "stop x", "start x"]
 
     play(go)
 

@@ -181,7 +181,7 @@ def test_a_disk_that_fills_up_meanwhile(
         repo = f"full-{name}"
         files = repository(root, repo, 400_000)
         variant, store = offered(hub, repo, files), Store(disk / "models")
-        server.fault("trickle", f"org/{repo}/{name}", piece=20_000, pause_s=0.02, times=None)
+        server.fault("trickle", f"org/{repo}/{name}", piece=20_000, pause_s=0.1, times=None)
         filler = disk / "filler"
 
         class Filling(Told):

@@ -11,6 +11,9 @@ from assay.app.talker import Place
 from assay.errors import EngineStartFailed, NothingMeasured
 from assay.types import Sample
 
+REMEDIES = {"timeout": "give it longer: --timeout", "connect": "check the server's address, and that it runs"}
+"""By why a request failed."""
+
 
 class Answer(Struct, frozen=True, kw_only=True):
     """What came back, why this variant was asked, and where; times are seconds.
@@ -41,8 +44,8 @@ def answered(place: Place, sample: Sample) -> Answer:
     if error is not None and error.kind == "engine_died":
         raise EngineStartFailed(error.message, remedy="assay doctor")
     if error is not None:
-        longer = "give it longer: --timeout" if error.kind == "timeout" else "the same with --debug, or --ctx"
-        raise NothingMeasured(f"{place.variant} @ {place.engine} gave no answer", why=error.message, remedy=longer)
+        remedy = REMEDIES.get(error.kind, "the same with --debug, or --ctx")
+        raise NothingMeasured(f"{place.variant} @ {place.engine} gave no answer", why=error.message, remedy=remedy)
     return Answer(
         variant=place.variant,
         reasons=place.reasons,

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from assay.app.serve_options import Asked, options_for, wanted_service
+from assay.app.serve_options import Asked, opening_of, options_for, wanted_service
 from assay.app.service_client import ServiceClient, not_running, place_of
 from assay.errors import ServiceError
 from assay.serve.event_log import follow, tail
@@ -117,13 +117,14 @@ def restart_service(*, home: str | Path | None = None) -> Started:
     """End the service, where there is one, and start it with what it was started with.
 
     Raises:
-        ServiceError: it did not come up. BadConfig: its settings cannot be used any more; then it goes on as it is.
+        ServiceError: it did not come up. BadConfig, BadInput: its settings cannot be used any more; then it goes on as
+            it is.
     """
     place = place_of(home)
     standing = place.look()
     kept = standing.state.asked if standing.state is not None else None
     wanted = msgspec.convert(kept, Asked) if kept else wanted_service(home=place.home, flags={})
-    options_for(wanted)
+    opening_of(options_for(wanted))
     if standing.kind in {"running", "starting"}:
         stop_service(home=place.home)
     return start_service(wanted)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -28,7 +28,9 @@ SLOTS = (8, 4, 2, 1)
 """Requests at once that are tried, from the most."""
 REMEMBERED = 1000
 """Names that are remembered; strangers may send any number of wrong ones, which are not."""
-EMBEDDINGS = frozenset({"embeddings", "embedding", "feature-extraction"})
+EMBEDDINGS = frozenset({"embeddings", "embedding", "feature-extraction", "sentence-similarity"})
+TALKING = frozenset({"chat", "chat-completion", "completion", "text-generation", "code"})
+"""Words for what a model does, as engines read them."""
 FRESH_S = 0.25
 """How long nothing is looked at again: a burst of requests costs one look."""
 VERSION = 9
@@ -36,6 +38,8 @@ VERSION = 9
 
 
 T = TypeVar("T")
+State = tuple[tuple[Path, tuple[int, int] | None], ...]
+"""Files and folders that tell whether anything has changed: when each was written last, and its size."""
 
 
 class Loads(NamedTuple):
@@ -113,12 +117,14 @@ class Directory:
         if now - self._looked >= FRESH_S:
             state, self._looked = _state(self._view.here), now
             if state != self._seen:
-                self._seen = state
-                await self._aside(self._renew)
+                await self._aside(lambda: self._renew(state))
         return self._view
 
-    def _renew(self) -> None:
+    def _renew(self, state: State) -> None:
         """Read the lists anew. Where one cannot be read any more, as while it is edited, what it said before stays."""
+        if state == self._seen:
+            return
+        self._seen = state
         here = Here(self._view.here.settings, self._view.here.token)
         try:
             broken = set(here.broken) - set(self._view.here.broken)
@@ -154,19 +160,19 @@ class Directory:
         return route
 
     def _fallback(self, view: View, name: str) -> Route:
-        """All that the list names; what of it is not here now is left out, as long as one is."""
-        found, failures = dict[str, Offer](), list[AssayError]()
+        """All that the list names; what of it is not here now is missing, as long as one is."""
+        found, missing = dict[str, Offer](), list[tuple[int, str]]()
         for word in self._routes[name]:
             try:
                 first = self._offers(view, word)[0]
             except AssayError as error:
-                failures.append(error)
+                missing.append((len(found), error.clause))
             else:
                 found.setdefault(first.id, first)
         if not found:
-            told = "; ".join(error.clause for error in failures)
+            told = "; ".join(why for _, why in missing)
             raise UnknownModel(f"nothing of the fallback list {name} can be run", why=told, remedy="assay model list")
-        return Route(name=name, offers=tuple(found.values()))
+        return Route(name=name, offers=tuple(found.values()), missing=tuple(missing))
 
     def _offers(self, view: View, name: str) -> tuple[Offer, ...]:
         """What can be run of a name, best first; at least one."""
@@ -245,14 +251,17 @@ class Directory:
         return tuple(listed.values())
 
 
-def given_variants(names: Sequence[str], here: Here) -> tuple[list[str], list[Variant]]:
-    """Names as the lists know them, and what the owner named by path or address as variants of their own.
+def given_variants(names: Sequence[str], here: Here, routes: Collection[str] = ()) -> tuple[list[str], list[Variant]]:
+    """Names as the lists or ``routes`` know them, and what the owner named by path or address as variants of their own.
 
     Raises:
         UnknownModel: nothing of that name is here. BadInput: a file is broken.
     """
     known, own = list[str](), list[Variant]()
     for name in names:
+        if name in routes:
+            known.append(name)
+            continue
         found = here.catalog.find(name)
         if found.origin in {"path", "address"}:
             runnable = [variant for variant in found.variants if variant.format != "safetensors"]
@@ -279,10 +288,11 @@ def _named(here: Here, name: str) -> catalog.Found:
 
 
 def _embeds(variant: Variant) -> bool:
-    return bool(EMBEDDINGS & {*variant.tasks, *variant.capabilities})
+    words = {word.lower() for word in variant.tasks or variant.capabilities}
+    return bool(words & EMBEDDINGS) and not words & TALKING
 
 
-def _state(here: Here) -> tuple[tuple[Path, tuple[int, int] | None], ...]:
+def _state(here: Here) -> State:
     """What changes when a list, the store or what loads were seen to take does."""
     return tuple((place, _stamp(place)) for place in (*here.lists, here.store.layout.records, here.observations))
 

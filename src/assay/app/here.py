@@ -104,7 +104,10 @@ class Here:
                 found += [catalogs.read_registry(path)] if path.is_file() else []
             except BadRegistry as error:
                 broken.append(error.sentence)
-        return tuple(found), tuple(broken)
+        # A folder that came from elsewhere must not have keys of yours sent to where it says.
+        by_project = Path(dict(self.settings.sources).get("registry", "")).name == PROJECT_FILE
+        yours = {self.settings.home.absolute() / REGISTRY, *([] if by_project else [self.settings.registry])}
+        return tuple(one if one.path in yours else _without_keys(one) for one in found), tuple(broken)
 
     @cached_property
     def hub(self) -> hubs.Hub:
@@ -143,6 +146,16 @@ def open_here(flags: Mapping[str, Any], *, token: str | None = None) -> Here:
     settings = resolve(flags, os.environ, Path.cwd())
     saved = saved_hub_token(os.environ) if settings.hub == DEFAULT_HUB else None
     return Here(settings, token or hub_token(os.environ) or saved)
+
+
+def _without_keys(registry: catalogs.Registry) -> catalogs.Registry:
+    """A project's list, less the servers that it wants a key sent to."""
+    why = f"it names a key, which a project's list may not; --config {registry.path} says that it is yours"
+    entries = (
+        structs.replace(entry, variants=(), problem=why) if any(one.key for one in entry.variants) else entry
+        for entry in registry.entries
+    )
+    return structs.replace(registry, entries=tuple(entries))
 
 
 def _working_folder() -> list[Path]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import logging
 import secrets
 import signal
@@ -29,8 +28,9 @@ from assay.app import loop
 from assay.app.port import listen
 from assay.app.serve_options import ServeOptions
 from assay.errors import AssayError
-from assay.serve import Refused
+from assay.serve import Refusal, Refused, api_error
 from assay.serve.event_log import EventLog
+from assay.serve.keys import ONLY_OWN, is_secret, presented
 from assay.serve.place import Held, Place, ServiceState
 from assay.serve.tls import tls_context
 
@@ -207,28 +207,25 @@ class _Hosted:
             self._inner.reload()
 
     async def _asked_to_stop(self, request: web.Request) -> web.Response:
-        shown = request.headers.get("Authorization", "").encode("utf-8", "replace")
-        if not hmac.compare_digest(shown, f"Bearer {self._state.admin_key}".encode()):
-            return _refused(403, "admin_only", "whoever started the service ends it: assay service stop")
+        if not is_secret(presented(request.headers.get("Authorization"), ()), self._state.admin_key):
+            return api_error.answer(ONLY_OWN)
         try:
             body: Any = msgspec.json.decode(await request.read() or b"{}")
         except msgspec.DecodeError:
             body = None
         now = body.get("now", False) if isinstance(body, dict) and not set(body) - {"now"} else None
         if not isinstance(now, bool) or request.content_type != "application/json":
-            return _refused(400, "invalid_value", 'the body is {"now": true or false}, as application/json')
+            message = 'the body is {"now": true or false}, as application/json'
+            return api_error.answer(Refusal(status=400, code="invalid_value", message=message, kind=api_error.INVALID))
         self._log.say("told to stop", by="request", now="yes" if now else None)
         asyncio.get_running_loop().call_soon(self._stop, now)
         return web.json_response({"stopping": True})
 
 
-def _refused(status: int, code: str, message: str) -> web.Response:
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    return web.json_response({"error": error}, status=status)
-
-
 class _Warnings(logging.Handler):
-    """What libraries warn of, in the log. Of an error only its kind and place: its text may quote a prompt."""
+    """What is warned of, in the log. Of an error only its kind and place, of a library's words only their pattern: the
+    rest may quote a prompt. Ours quote none.
+    """
 
     def __init__(self, log: EventLog) -> None:
         super().__init__(logging.WARNING)
@@ -240,7 +237,8 @@ class _Warnings(logging.Handler):
             kind = record.exc_info[0].__name__
             frames = traceback.extract_tb(record.exc_info[2])
             at = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None
-        self._log.say("warning", by=record.name, told=str(record.msg)[:200], error=kind, at=at)
+        told = record.getMessage() if record.name.startswith("assay.") else str(record.msg)
+        self._log.say("warning", by=record.name, told=told[:200], error=kind, at=at)
 
 
 @contextlib.contextmanager

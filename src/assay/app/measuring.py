@@ -15,6 +15,7 @@ from assay.app.here import Here
 from assay.app.learning import observations
 from assay.app.lifecycle import Lifecycle
 from assay.app.run import Run
+from assay.app.upstream_keys import sent_with
 from assay.errors import NothingMeasured, StoreError
 from assay.types import Candidate, EngineOptions, Reporter, RunRecord, Score, Workload
 
@@ -150,7 +151,7 @@ def _interleaved(wish: str, candidates: Sequence[Candidate], budget: int | None)
 
 
 def _headers(candidates: Iterable[Candidate], api_key: str | None) -> dict[tuple[str, str], Mapping[str, str]]:
-    return {one.key: measure.bearer(api_key) for one in candidates if one.variant.format == "remote"}
+    return {one.key: sent_with(one.variant, api_key) for one in candidates if one.variant.format == "remote"}
 
 
 def _now() -> str:

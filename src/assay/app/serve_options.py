@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from assay.errors import BadConfig, BadInput
+from assay.serve.hosts import Opening, judge_opening
+from assay.serve.keys import any_valid, keys_file, read
 from assay.settings import PROJECT_FILE, Settings, flag, home_of, resolve
 
 _ONLY_YOURS = ("serve_allow_hosts", "serve_allow_origins")
@@ -124,6 +127,16 @@ def options_for(wanted: Asked) -> ServeOptions:
         tls_cert=settings.serve_tls_cert,
         tls_key=settings.serve_tls_key,
     )
+
+
+def opening_of(options: ServeOptions) -> Opening:
+    """Whom the address lets in, by the keys that there are now.
+
+    Raises:
+        BadInput: others could reach it without a key, or the file of keys is damaged.
+    """
+    valid = any_valid(read(keys_file(options.home)), datetime.now(UTC))
+    return judge_opening(options.host, keys=valid, no_key=options.no_key, tls=options.tls_cert is not None)
 
 
 def _kept(field: str, value: Any) -> Any:

@@ -82,7 +82,8 @@ class ServiceClient:
             ) from error
         told = _decoded(text)
         if status >= 400:
-            raise ServiceError(_refusal(status, told), remedy="assay service ps; assay service logs")
+            message, _, remedy = _refusal(status, told).partition("; try: ")
+            raise ServiceError(message, remedy=remedy or "assay service ps; assay service logs")
         return told
 
     def tls(self) -> ssl.SSLContext | None:

@@ -1,13 +1,9 @@
-
 """What a running service writes into its log: loads, ends, crashes, refusals and a line for each request."""
 
 from __future__ import annotations
 
-from assay.serve.effects import Pulse
-from assay.serve.event_log import EventLog
+from assay.serve import EventLog, Pulse, Refusal, Tally
 from assay.serve.overhear import Kind
-from assay.serve.refusal import Refusal
-from assay.serve.tally import Tally
 
 SEEN_OFTEN = frozenset({"/health", "/metrics", "/assay/status", "/assay/models"})
 """Routes that probes ask every few seconds; their lines would hide the others."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Self
 
 from aiohttp import web
@@ -18,21 +17,24 @@ from assay import __version__, machine
 from assay.app.directory import Directory, Loads, given_variants
 from assay.app.here import Here
 from assay.app.hosting import Ground, Inner, host
-from assay.app.serve_options import ServeOptions
+from assay.app.serve_options import ServeOptions, opening_of
 from assay.app.service_log import ServiceLog
 from assay.app.workers import Workers
-from assay.serve.connections import Connections, Site, runner
-from assay.serve.door import application
-from assay.serve.gate import Gate
-from assay.serve.hosts import hosts_of, judge_opening, parse_origins
-from assay.serve.keys import KeyFile, any_valid, keys_file
-from assay.serve.keys import read as read_keys
-from assay.serve.limits import Limits
-from assay.serve.metrics import Metrics
-from assay.serve.observer import Several
+from assay.serve import (
+    Connections,
+    Gate,
+    Limits,
+    Metrics,
+    Service,
+    ServiceState,
+    Several,
+    Site,
+    application,
+    runner,
+)
+from assay.serve.hosts import hosts_of, parse_origins
+from assay.serve.keys import KeyFile, keys_file
 from assay.serve.open_files import make_room
-from assay.serve.place import ServiceState
-from assay.serve.service import Service
 
 SHARE = 0.9
 """Of the free memory, what models are given where no bound was asked for."""
@@ -52,10 +54,9 @@ def serve(
         ServiceRunning, PortTaken and what else ``hosting.host`` tells.
     """
     here = Here(options.settings)
-    names, given = given_variants(options.models, here)
-    path = keys_file(options.home)
-    valid = any_valid(read_keys(path), datetime.now(UTC))
-    opening = judge_opening(options.host, keys=valid, no_key=options.no_key, tls=options.tls_cert is not None)
+    routes = dict(options.routes)
+    names, given = given_variants(options.models, here, routes)
+    opening = opening_of(options)
 
     async def make(ground: Ground) -> Inner:
         def warn(what: str) -> None:
@@ -65,15 +66,16 @@ def serve(
             warn(warning)
         gate = Gate(
             hosts=hosts_of(options.host, own=(socket.gethostname(),), allowed=options.allow_hosts),
-            keys=KeyFile(path),
+            keys=KeyFile(keys_file(options.home)),
             rule=opening.keys,
             origins=parse_origins(options.allow_origins),
             admin_key=ground.admin_key,
         )
         limits = limits_of(options)
         loads = Loads(options.settings.context_length, options.slots, options.settings.threads, limits.memory)
-        directory = Directory(here, loads, routes=dict(options.routes), given=given, tell=warn)
-        return await _Serving(Workers(here), directory, limits, gate, ground, names).opened()
+        directory = Directory(here, loads, routes=routes, given=given, tell=warn)
+        serving = _Serving(Workers(here), directory, limits=limits, gate=gate, ground=ground, preload=names)
+        return await serving.opened()
 
     return host(options, make, echo=echo, on_ready=on_ready)
 
@@ -102,6 +104,7 @@ class _Serving:
         self,
         workers: Workers,
         directory: Directory,
+        *,
         limits: Limits,
         gate: Gate,
         ground: Ground,

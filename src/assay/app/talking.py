@@ -14,7 +14,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from assay import measure
 from assay.app.candidates import on_engines
 from assay.app.getting import best_of, brought, choose
 from assay.app.here import Here, open_here
@@ -23,6 +22,7 @@ from assay.app.service_client import ServiceClient, find_service
 from assay.app.service_talker import ServiceTalker
 from assay.app.sizing import Sizing
 from assay.app.talker import OWN_PROCESS, OwnTalker, Place, Talker
+from assay.app.upstream_keys import sent_with
 from assay.errors import BadInput, ServiceError
 from assay.settings import Settings, api_key
 from assay.types import EngineOptions, Reporter, Transfers, Variant
@@ -120,7 +120,7 @@ class Talkers:
             Lifecycle(options, here.hold),
             place,
             starting=self._reporter.stage,
-            headers=dict(measure.bearer(api_key(os.environ))) if variant.format == "remote" else None,
+            headers=sent_with(variant, api_key(os.environ)) if variant.format == "remote" else None,
         )
 
     def _served(self, service: ServiceClient, place: Place) -> Talker:

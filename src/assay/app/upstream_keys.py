@@ -6,6 +6,7 @@ import importlib
 import os
 from collections.abc import Mapping
 
+from assay import measure
 from assay.errors import BadConfig, MissingExtra
 from assay.types import Variant
 
@@ -26,10 +27,23 @@ def upstream_headers(variant: Variant, environment: Mapping[str, str] = os.envir
     return {}
 
 
+def sent_with(variant: Variant, api_key: str | None) -> dict[str, str]:
+    """The headers for the server behind ``variant`` in a command: the key that its list names and no other, else
+    ``api_key``. Raise as ``upstream_headers`` does.
+    """
+    return upstream_headers(variant) if variant.key is not None else measure.bearer(api_key)
+
+
 def _bearer(key: str | None, variant: Variant, why: str, remedy: str) -> dict[str, str]:
     if not key:
         raise BadConfig(f"the server of {variant.id} cannot be asked without its key", why=why, remedy=remedy)
-    return {"Authorization": f"Bearer {key.strip()}"}
+    if not (key := key.strip()).isascii() or not key.isprintable():
+        raise BadConfig(
+            f"the server of {variant.id} cannot be asked without its key",
+            why="what is kept is no line of ASCII",
+            remedy=remedy,
+        )
+    return {"Authorization": f"Bearer {key}"}
 
 
 def _of_keyring(service: str, user: str) -> str | None:

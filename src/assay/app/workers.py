@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -118,13 +119,20 @@ class Workers:
         )
 
     async def warm(self, live: Live) -> None:
-        """One token of an answer."""
+        """One token of an answer; a vector of a model that gives no answers."""
         if live.endpoint.url not in self._lives:
             return
-        body = {"model": live.endpoint.model, "prompt": "a", "max_tokens": 1, "temperature": 0}
         timeout = aiohttp.ClientTimeout(total=WARM_S)
-        async with self._client.post(f"{live.endpoint.url}/completions", json=body, timeout=timeout) as response:
-            await response.read()
+        light: dict[str, dict[str, Any]] = {
+            "completions": {"prompt": "a", "max_tokens": 1, "temperature": 0},
+            "embeddings": {"input": "a"},
+        }
+        for path, fields in light.items():
+            body = {"model": live.endpoint.model, **fields}
+            async with self._client.post(f"{live.endpoint.url}/{path}", json=body, timeout=timeout) as response:
+                await response.read()
+            if response.status != 400:
+                return
 
     def available(self) -> int | None:
         """Bytes of memory that are free at this moment, and that limits leave; takes half a millisecond."""

@@ -96,7 +96,7 @@ class Catalog(Struct, frozen=True, kw_only=True):
         """
         found = self._listed(text.strip(), Shelf(self.stored, self.bundled, self.curated))
         if found is None:
-            raise self._unknown(text)
+            raise self._unknown(text, also="")
         return found
 
     def models(self) -> list[Found]:
@@ -177,7 +177,7 @@ class Catalog(Struct, frozen=True, kw_only=True):
             )
         return Found(alias=word, origin="registry", variants=tuple(variants))
 
-    def _unknown(self, text: str) -> UnknownModel:
+    def _unknown(self, text: str, *, also: str = f"; or {WHAT_IS_READ}") -> UnknownModel:
         aliases = [entry.alias for registry in self.registries for entry in registry.entries]
         aliases += [variant.alias for variant in (*(record.variant for record in self.stored), *self.bundled)]
         aliases += [entry.alias for entry in self.curated]
@@ -188,7 +188,7 @@ class Catalog(Struct, frozen=True, kw_only=True):
         return UnknownModel(
             f"there is no model {text[:200]!r}",
             why=f"near names: {', '.join(near)}" if near else None,
-            remedy=f"name one of {shown or 'your own'}; or {WHAT_IS_READ}",
+            remedy=f"name one of {shown or 'your own'}{also}",
         )
 
 

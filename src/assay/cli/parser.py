@@ -16,6 +16,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
+        self._within = False
 
     def share(self, *, default: bool = True) -> None:
         """Add the shared flags, to sub-commands too: a flag that stands after the last word counts as well."""
@@ -23,6 +24,7 @@ class Parser(argparse.ArgumentParser):
             if isinstance(action, argparse._SubParsersAction):
                 for nested in action.choices.values():
                     nested.share(default=False)
+        self._within = not default
         # A sub-command's own default would hide what was given before its name.
         unset = argparse.SUPPRESS
         group = self.add_argument_group(EVERYWHERE)
@@ -55,6 +57,13 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self._refuse(unknown)
         return options
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]
+        """As argparse does; what a sub-command does not know, it says itself, for it knows what is near."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown and self._within:
+            self._refuse(unknown)
+        return options, unknown
 
     def require_utf8(self, words: Sequence[str]) -> None:
         """Refuse bytes that are no text: no file of a run could hold them."""

@@ -49,7 +49,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _start(args: argparse.Namespace) -> int:
-    return _started(args, app.start_service(flags.asked(args)))
+    wanted = flags.asked(args)
+    started = app.start_service(wanted)
+    if not started.fresh and wanted.flags and wanted.flags != started.state.asked.get("flags"):
+        print("assay: it goes on as it was started; what was given now is not used", file=sys.stderr)
+        print("  try: assay service stop, then start it again", file=sys.stderr)
+    return _started(args, started)
 
 
 def _restart(args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from assay.report import proofs
 from assay.report.columns import columns
-from assay.report.units import UNKNOWN, duration, parameters, plural, rate, size
+from assay.report.units import UNKNOWN, clock, duration, parameters, plural, rate, size
 from assay.types import Estimate, Sample, Stored, Variant
 
 HEAD = ("Alias", "Device", "Task", "File Size", "License", "Model ID", "Fits")
@@ -79,10 +79,14 @@ def answered(told: Any) -> list[str]:
     sample: Sample = told.sample
     engine = f"{told.engine} {told.engine_version or ''}".strip()
     tokens = f"{sample.prompt_tokens or UNKNOWN} prompt and {sample.output_tokens or UNKNOWN} output tokens"
-    speed = f"first text after {duration(sample.ttft)}, {rate(sample.decode_tps)}"
+    steps = [
+        f"loaded in {duration(told.load_s)}" if told.load_s is not None else None,
+        f"first text after {duration(sample.ttft)}" if sample.ttft is not None else None,
+        rate(sample.decode_tps) if sample.decode_tps is not None else None,
+    ]
     return [
         f"ran {told.variant} on {engine}: {'; '.join(told.reasons)}",
-        f"load {duration(told.load_s)}, {speed}, {tokens}, ended by {sample.finish or UNKNOWN}",
+        ", ".join([*filter(None, steps), tokens, f"ended by {sample.finish or UNKNOWN}"]),
         *placed(told),
     ]
 
@@ -97,7 +101,7 @@ def opened(place: Any) -> list[str]:
 def loaded(told: Mapping[str, Any]) -> str:
     """What the service says of a model that it has loaded, in a line."""
     memory = f", {size(told['resident'])} of memory" if told.get("resident") else ""
-    stays = f", goes after {told['expires_s']:.0f} idle s" if told.get("expires_s") is not None else ""
+    stays = f", goes when idle for {clock(told['expires_s'])}" if told.get("expires_s") is not None else ""
     took = f", loaded in {duration(told['load_s'])}" if told.get("load_s") is not None else ""
     state = told.get("state", UNKNOWN)
     return f"{told.get('id', UNKNOWN)} on {told.get('engine', UNKNOWN)}: {state}{took}{memory}{stays}"

@@ -60,7 +60,12 @@ def models_lines(rows: Sequence[Mapping[str, Any]], *, width: int | None = None)
         )
         for row in rows
     ]
-    problems = [f"{one_line(_name(row))}: {one_line(str(row['problem']))}" for row in rows if row.get("problem")]
+    problems = [
+        f"{one_line(_name(row))}{', the last time it was down' if row.get('state') == 'ready' else ''}: "
+        f"{one_line(str(row['problem']))}"
+        for row in rows
+        if row.get("problem")
+    ]
     return [*columns(head, cells, right=(3, 4, 5, 6, 7), width=width), *problems]
 
 
@@ -80,7 +85,7 @@ def diagnosis_lines(found: Mapping[str, Any]) -> list[str]:
     lines.append(
         f"  memory {units.size(machine.get('memory'))}, {units.size(machine.get('memory_available'))} available"
     )
-    lines += ["", "settings that are no defaults"]
+    lines += ["", "settings that are not defaults"]
     lines += [f"  {one_line(found['settings_problem'])}"] if found["settings_problem"] else []
     lines += [f"  {v['key']} = {_text(v['value'])} ({v['source']})" for v in found["settings"]]
     lines += ["", "service", *(f"  {line}" for line in status_lines(found["status"]))]

@@ -60,8 +60,8 @@ class Api:
         add.add_get("/openapi.json", self.openapi)
         add.add_get("/assay/status", self.status)
         add.add_get("/assay/models", self.models)
-        add.add_post("/assay/load", self.load)
-        add.add_post("/assay/unload", self.unload)
+        add.add_post("/assay/load", self.load, expect_handler=body.expect)
+        add.add_post("/assay/unload", self.unload, expect_handler=body.expect)
 
     async def page(self, request: web.Request) -> web.Response:
         """What a person sees who opens the address in a browser."""

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from msgspec import Raw, Struct
 
-from assay.serve.api_error import refused
+from assay.serve.api_error import INVALID, answer, refused
+from assay.serve.bodies import BODIES
 from assay.serve.limits import Limits
+from assay.serve.refusal import Refusal
 
 JSON = "application/json"
 MOST_WEIGHT = 4096
@@ -49,6 +51,18 @@ class Body(Struct, frozen=True, kw_only=True):
         return min(each * max(1, len(prompt)), MOST_WEIGHT) if prompt and several else min(each, MOST_WEIGHT)
 
 
+async def expect(request: web.Request) -> web.Response | None:
+    """What is said before a body comes, where the client waits for that; a refusal, or None to go on."""
+    if request.version < HttpVersion11:
+        return None
+    if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
+        message = "the only thing to expect of this service is 100-continue"
+        return answer(Refusal(status=417, code="expectation_failed", message=message, kind=INVALID))
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the answer has not begun
+    return None
+
+
 async def read(request: web.Request, limits: Limits) -> bytes:
     """The body's bytes; raise ``Refused`` with 413, 408, 415 or 400."""
     _check_type(request)
@@ -74,6 +88,7 @@ async def _gather(request: web.Request, limits: Limits) -> bytes:
         size += len(part)
         if size > limits.body:
             raise _too_large(limits)
+        request.app[BODIES].take(request, len(part))
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 

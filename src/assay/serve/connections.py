@@ -152,6 +152,7 @@ class Connection(web.RequestHandler):
             max_line_size=LINE,
             max_field_size=LINE,
             max_headers=FIELDS,
+            auto_decompress=False,  # no packed body is taken, and none may grow here until it is refused
         )
         self._connections = connections
         self._wire: asyncio.Transport | None = None
@@ -236,6 +237,7 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
         response = api_error.answer(_unreadable(status, exc, message))
+        response.headers["Server"] = "assay"
         response.force_close()
         return response
 
@@ -296,8 +298,13 @@ class Site(web.BaseSite):
 
 
 def runner(app: web.Application, limits: Limits) -> web.AppRunner:
-    """The runner for ``Site``s: a handler is cancelled when its client goes away, a shutdown waits ``drain_s``."""
-    return web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=limits.drain_s)
+    """The runner for ``Site``s: a handler is cancelled when its client goes away.
+
+    Its end comes after the service's own, which waits ``drain_s`` for answers; readers who have not got to the end of
+    theirs then are waited for no longer than a worker is.
+    """
+    most_s = min(limits.drain_s, limits.grace_s)
+    return web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=most_s)
 
 
 def _unreadable(status: int, error: BaseException | None, message: str | None) -> Refusal:

@@ -15,6 +15,7 @@ from aiohttp.typedefs import Middleware
 from assay.errors import AssayError
 from assay.serve import api_error
 from assay.serve.api import Api
+from assay.serve.bodies import BODIES, Bodies
 from assay.serve.gone import Gone, drop
 from assay.serve.limits import Limits
 from assay.serve.metrics import Metrics
@@ -65,6 +66,7 @@ def application(
         tell(tally)
 
     app = web.Application(middlewares=[_outermost(done, clock)], client_max_size=limits.body)
+    app[BODIES] = Bodies(limits.bodies)
     app.on_response_prepare.append(_sign)
     if doorway is not None:
         doorway.attach(app)
@@ -92,6 +94,7 @@ def _outermost(done: Tell, clock: Callable[[], float]) -> Middleware:
             tally.status = response.status
             return response
         finally:
+            request.app[BODIES].release(request)
             tally.ended = clock()
             done(tally)
 

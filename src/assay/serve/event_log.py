@@ -160,10 +160,10 @@ def _last(path: Path, lines: int, end: int | None) -> list[str]:
 def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
-    text = _plain(str(value))
-    if '"' in text or " " in text or not text:
-        return '"' + text.replace('"', '\\"') + '"'
-    return text
+    text = str(value)
+    if text and not {" ", '"'} & set(text):
+        return _plain(text)
+    return '"' + _plain(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 def _plain(text: str) -> str:

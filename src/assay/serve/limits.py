@@ -33,6 +33,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     backoff_most_s: float = 60.0
     body: int = 32 << 20
     """Bytes of a request's body."""
+    bodies: int = 512 << 20
+    """Bytes of the bodies of all requests that are read, wait or are answered."""
     header: int = 32 << 10
     """Bytes of a request's head."""
     read_s: float = 60.0

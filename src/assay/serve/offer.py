@@ -43,12 +43,19 @@ class Offer(Struct, frozen=True, kw_only=True):
 class Route(Struct, frozen=True, kw_only=True):
     """What a name stands for now. ``offers`` are tried in turn; there is at least one.
 
-    ``others`` are further variants of the same alias: they are not tried, but told of where nothing fits.
+    ``others`` are further variants of the same alias: they are not tried, but told of where nothing fits. ``missing``
+    tells of each name of a list that is not here why, and how many offers stand before it.
     """
 
     name: str
     offers: tuple[Offer, ...]
     others: tuple[Offer, ...] = ()
+    missing: tuple[tuple[int, str], ...] = ()
+
+    def skipped(self, offer: Offer) -> tuple[str, ...]:
+        """Why what stands before an offer is not here."""
+        before = [one.id for one in self.offers].index(offer.id)
+        return tuple(why for at, why in self.missing if at <= before)
 
 
 class Listed(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from assay.serve.openapi_requests import REQUESTS
 Doc = dict[str, Any]
 
 ALWAYS = (400, 401, 403, 408, 429, 431, 500, 503)
-POSTED = (404, 413, 415)
+POSTED = (404, 413, 415, 417)
 ASKED = (502, 504)
 _WHY = {
     400: "The request is wrong; `param` names the field",
@@ -20,6 +20,7 @@ _WHY = {
     408: "The request did not arrive in time",
     413: "The body is larger than the service takes",
     415: "The body is not application/json in UTF-8",
+    417: "The Expect header wants something else than 100-continue",
     429: "Too many requests wait, or too many of this client; `Retry-After` says when to come back",
     431: "The head is larger than the service takes",
     500: "The engine failed, or the service did",

@@ -70,7 +70,7 @@ _SAMPLING: Doc = {
     "top_k": _integer("Only so many of the likeliest tokens; 0 and -1: all", -1),
     "min_p": _number(0, 1, "Only tokens with this share of the likeliest one's probability"),
     "seed": _integer("The same seed and request give the same text, alone on the engine"),
-    "repetition_penalty": _number(0, 100, "Above 1, what was said becomes less likely", exclusiveMinimum=0),
+    "repetition_penalty": _number(0.01, 100, "Above 1, what was said becomes less likely"),
     "frequency_penalty": _number(-2, 2, "For each time that a token was said"),
     "presence_penalty": _number(-2, 2, "For a token that was said at all"),
     "logit_bias": {**_maybe(_BIAS), "description": "Token id -> what is added to its score"},

@@ -190,8 +190,7 @@ class _Exchange:
         raw, _ = await _read(upstream, MOST_ERROR, self._ear)
         text = _without_secrets(raw.decode("utf-8", "replace"), lease.live.headers)
         message = _message(text) or f"HTTP {status}"
-        last = lease.offer.id == lease.ticket.route.offers[-1].id
-        if status in _BUSY if not lease.offer.remote else status in _NOT_NOW and not last:
+        if _passes_on(lease, status):
             lease.failed(f"HTTP {status}: {message}")
             raise Unanswered(lease, message)
         if lease.offer.remote and status in {401, 403}:
@@ -210,6 +209,13 @@ class _Exchange:
         response = api_error.answer(refusal)
         response.headers.update(told(lease))
         return response
+
+
+def _passes_on(lease: Lease, status: int) -> bool:
+    """Whether an answer of that status sends the request on: to the worker's next life, or to the next offer."""
+    if not lease.offer.remote:
+        return status in _BUSY
+    return status in _NOT_NOW and lease.offer.id != lease.ticket.route.offers[-1].id
 
 
 @asynccontextmanager

@@ -58,19 +58,21 @@ def timed_out(model: Model, waited: float, wait: float) -> Refusal:
         "stopping": "it was being stopped",
         "ready": "others were served first",
     }[model.state]
+    at_once = f"{model.id} could not be had at once, and the request was not to wait"
     return Refusal(
         status=503,
         code="queue_timeout",
-        message=f"the request waited {waited:.1f} s for {model.id}, and {what}",
+        message=f"the request waited {waited:.1f} s for {model.id}, and {what}" if waited else at_once,
         retry_after=wait,
     )
 
 
 def crashed(model: Model) -> Refusal:
     again = f"{model.crashes} times in a row" if model.crashes > 1 else "once"
-    return Refusal(
-        status=503, code="model_crashed", message=f"{model.id} crashed {again}, the last time because {model.problem}"
-    )
+    said = f"{model.id} crashed {again}, the last time because {model.problem}"
+    if model.offer.remote:
+        said = f"{model.id} gave no answer: {model.problem}"
+    return Refusal(status=503, code="model_crashed", message=said)
 
 
 def backing_off(model: Model, now: float) -> Refusal:

@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from msgspec import structs
 
 from assay.serve import api_error, body
 from assay.serve.api_error import refused
+from assay.serve.body import expect
 from assay.serve.gate import CLIENT
 from assay.serve.lease import Lease
 from assay.serve.limits import Limits
@@ -40,7 +42,7 @@ class OpenAi:
     def add_to(self, app: web.Application) -> None:
         """Put the routes into the application."""
         for path in POSTS:
-            app.router.add_post(path, self.answer)
+            app.router.add_post(path, self.answer, expect_handler=expect)
         app.router.add_get("/v1/models", self.models)
         app.router.add_get("/v1/models/{id:.+}", self.model)
 
@@ -72,14 +74,14 @@ class OpenAi:
         return _json({"object": "list", "data": [self._entry(one) for one in listed]})
 
     async def model(self, request: web.Request) -> web.Response:
-        """One of them."""
+        """One of them, by any name that a request may use."""
         name = request.match_info["id"]
-        for one in await self._service.listed():
-            if one.id == name:
-                return _json(self._entry(one))
-        raise refused(
-            404, "model_not_found", f"there is no model {name!r} here; GET /v1/models lists them", param="model"
-        )
+        listed = {one.id: one for one in await self._service.listed()}
+        if name not in listed:
+            variant = (await self._service.route(name)).offers[0].variant
+            known = listed.get(variant.id) or Listed(id=name, kind="variant", variant=variant)
+            listed[name] = structs.replace(known, id=name)
+        return _json(self._entry(listed[name]))
 
     def _entry(self, one: Listed) -> dict[str, Any]:
         variant = one.variant

@@ -102,6 +102,7 @@ class Scheduler:
             return ()
         model.used -= granted.cost
         model.running -= 1
+        model.crashes = 0
         seconds = now - granted.at
         mean = seconds if model.service_s is None else model.service_s
         model.service_s = mean + SERVICE_WEIGHT * (seconds - mean)
@@ -151,6 +152,8 @@ class Scheduler:
         down.crashes = 0
         down.problem = None
         down.enter("waiting", now)
+        for ticket in down.queue.tickets():
+            self._fleet.at(self._waiting[ticket].offer, now)
         self._fleet.told(free)
         return self._settle(now)
 

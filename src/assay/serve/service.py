@@ -19,7 +19,7 @@ from assay.serve.lease import Lease
 from assay.serve.limits import Limits
 from assay.serve.model_state import ModelState
 from assay.serve.observer import Observer, Quiet
-from assay.serve.offer import Listed, Route
+from assay.serve.offer import Listed, Offer, Route
 from assay.serve.refusal import Refusal, Refused
 from assay.serve.scheduler import Scheduler
 from assay.serve.ticket import Ticket
@@ -123,6 +123,7 @@ class Service:
         """
         route = await self._directory.route(name)
         now = self._clock()
+        self._take_anew(route, now)
         ticket = Ticket(
             id=next(self._ids),
             client=client,
@@ -143,7 +144,7 @@ class Service:
             found = await waiting
             if isinstance(found, Refusal):
                 raise Refused(found)
-            found.passed = tuple(dict.fromkeys((*passed, *found.passed)))
+            found.passed = tuple(dict.fromkeys((*route.skipped(found.offer), *passed, *found.passed)))
             granted = self._clock()
             yield found
         finally:
@@ -185,6 +186,10 @@ class Service:
     def queued(self) -> int:
         """Requests that wait."""
         return self._scheduler.queued()
+
+    async def route(self, name: str) -> Route:
+        """What ``name`` stands for at this moment; raise ``UnknownModel``."""
+        return await self._directory.route(name)
 
     async def listed(self) -> tuple[Listed, ...]:
         """Every name that can be asked for."""
@@ -313,6 +318,13 @@ class Service:
             raise Refused(refusal)
         return structs.replace(ticket, route=structs.replace(route, offers=left)), passed
 
+    def _take_anew(self, route: Route, now: float) -> None:
+        """Let go, once it rests, of an upstream that is offered with another address, name or key by now."""
+        for offer in route.offers:
+            up = self._keeper.up.get(offer.id)
+            if up is not None and offer.remote and _reached_by(up.offer) != _reached_by(offer):
+                self._do(self._scheduler.unload(offer.id, now))
+
     def _free_for(self, route: Route, now: float) -> int | None:
         """Bytes free on this machine; None: as told last, where the first offer is up or the figure is fresh enough."""
         if route.offers[0].id in self._keeper.up:
@@ -339,6 +351,10 @@ class Service:
         wake = self._scheduler.wake(now)
         due = wake is not None and wake <= now
         self._do(self._scheduler.tick(now, free=self._effects.available()) if due else ())
+
+
+def _reached_by(offer: Offer) -> tuple[str | None, ...]:
+    return offer.variant.format, offer.variant.source, offer.variant.served_id, offer.variant.key
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:

@@ -19,6 +19,8 @@ MAX_STOPS = 16
 MAX_STOP = 1000
 """Characters of a stop string: every one is compared with the end of the text, token by token."""
 MAX_LOGPROBS = 20
+LEAST_PENALTY = 0.01
+"""Scores are divided by it; engines have it as a 32-bit float, which can be 0 for less."""
 MAX_BIAS = 100
 _ID = re.compile(r"[0-9]{1,10}", re.ASCII)
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
@@ -107,7 +109,7 @@ def _sampling(body: Mapping[str, Any]) -> Sampling:
         top_k=max(top_k, 0),
         min_p=number(body, "min_p", 0.0, low=0, high=1),
         seed=None if body.get("seed") is None else integer(body, "seed", 0),
-        repetition_penalty=number(body, "repetition_penalty", 1.0, low=0, high=100, above_low=True),
+        repetition_penalty=number(body, "repetition_penalty", 1.0, low=LEAST_PENALTY, high=100),
         frequency_penalty=number(body, "frequency_penalty", 0.0, low=-2, high=2),
         presence_penalty=number(body, "presence_penalty", 0.0, low=-2, high=2),
         logit_bias=_logit_bias(body),

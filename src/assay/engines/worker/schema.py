@@ -18,6 +18,8 @@ MAX_BYTES = 128 * 1024
 MAX_DEPTH = 48
 MAX_ITEMS = 1000
 """For minItems and maxItems; each item is a node of the grammar."""
+MAX_PROPERTIES = 400
+"""Of one object: the grammar's parser follows all that may come next, 2,000 items at most, four for a property."""
 MAX_LENGTH = 10_000
 """For minLength and maxLength."""
 DIGITS = 15
@@ -164,6 +166,12 @@ class _Walk:
     def _schemas(self, schemas: Mapping[str, Any], where: str) -> dict[str, Any]:
         return {name: self._schema(schema, f"{where}.{name}") for name, schema in schemas.items()}
 
+    def _properties(self, schemas: Mapping[str, Any], where: str) -> dict[str, Any]:
+        if len(schemas) > MAX_PROPERTIES:
+            most = f"at most {MAX_PROPERTIES} are possible, not {len(schemas)}"
+            raise self._unenforced(where, "properties", most)
+        return self._schemas(schemas, where)
+
     def _list(self, schemas: list[Any], where: str) -> list[Any]:
         return [self._schema(schema, f"{where}[{i}]") for i, schema in enumerate(schemas)]
 
@@ -304,7 +312,7 @@ _CHECKS: dict[str, Callable[[_Walk, Any, str], Any]] = {
     "type": _Walk._same,
     "enum": _Walk._same,
     "const": _Walk._same,
-    "properties": _Walk._schemas,
+    "properties": _Walk._properties,
     "required": _Walk._same,
     "additionalProperties": _Walk._schema,
     "items": _Walk._schema,
