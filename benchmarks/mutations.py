@@ -136,7 +136,8 @@ class Barrage:
     def _mark(self) -> None:
         mark = {"service": psutil.Process(self._served.pid).memory_info().rss}
         for state in self._served.get("/assay/models")["models"]:
-            mark[state["alias"]] = state["resident"] or 0
+            if state["resident"] is not None:
+                mark[state["alias"]] = state["resident"]
         self.marks.append(mark)
         shown = ", ".join(f"{name} {size / 1e6:.0f}" for name, size in mark.items())
         print(f"{self._next} sent, MB: {shown}; {len(self.wrong)} wrong", file=sys.stderr)
@@ -194,10 +195,10 @@ def held(barrage: Barrage, code: int | None, left: list[int]) -> None:
         raise Broken(f"{len(barrage.wrong)} ended otherwise:\n" + "\n".join(barrage.wrong[:MOST_SHOWN]))
     if left or code != 0:
         raise Broken(f"the service ended with {code} and left {left}")
-    before, after = barrage.marks[min(1, len(barrage.marks) - 1)], barrage.marks[-1]
-    for name, size in before.items():
-        if after.get(name, 0) > GROWTH * size + SLACK:
-            raise Broken(f"{name} grew from {size / 1e6:.0f} to {after[name] / 1e6:.0f} MB")
+    for name in ("service", *MODELS, EMBEDDER):
+        sizes = [mark[name] for mark in barrage.marks[1:] if name in mark]
+        if sizes and sizes[-1] > GROWTH * sizes[0] + SLACK:
+            raise Broken(f"{name} grew from {sizes[0] / 1e6:.0f} to {sizes[-1] / 1e6:.0f} MB")
 
 
 def furnish(home: Path) -> None:
@@ -251,11 +252,11 @@ def main() -> int:
         except Broken as broken:
             trouble = Broken(f"{trouble}\n{broken}" if trouble else str(broken))
         if trouble:
-            print(f"broken: {trouble}\n{(home / 'benchmark.log').read_text()[-6000:]}", file=sys.stderr)
+            print(f"{(home / 'benchmark.log').read_text()[-6000:]}\nbroken: {trouble}", file=sys.stderr)
     print(f"{sum(barrage.outcomes.values())} requests in {seconds:.0f} s; the slowest took {barrage.slowest[0]:.1f} s "
           f"({barrage.slowest[1]}).\n\n{table(barrage)}\n")  # fmt: skip
-    for name in barrage.marks[-1] if barrage.marks else ():
-        sizes = ", ".join(f"{mark.get(name, 0) / 1e6:.0f}" for mark in barrage.marks)
+    for name in ("service", *MODELS, EMBEDDER):
+        sizes = ", ".join(f"{mark[name] / 1e6:.0f}" if name in mark else "not up" for mark in barrage.marks)
         print(f"{name}, MB after each tenth: {sizes}.")
     return 1 if trouble else 0
 

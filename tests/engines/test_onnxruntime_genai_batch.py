@@ -351,3 +351,17 @@ def test_partition_wastes_little_and_keeps_apart_what_must_be(
             assert not any(row.seeded or row.prompt[-1] == PAD for row in group)
             assert len(group) * max(lengths) <= TOGETHER
             assert len(group) * max(lengths) * vocabulary * 4 <= SCORES_BYTES
+
+
+@given(st.lists(st.tuples(st.integers(1, 200), st.integers(1, 200)), max_size=20), st.integers(200, 400))
+def test_rows_of_a_batch_have_room_for_all_that_each_may_say_behind_the_longest_prompt(
+    kinds: list[tuple[int, int]], context: int
+) -> None:
+    rows = []
+    for length, limit in kinds:
+        prompt = PromptInput(ids=(7,) * length, length=length)
+        made = Generation(prompt=prompt, max_tokens=min(limit, context - length) or 1, sampling=Sampling())
+        rows.append(Row(made, lambda _event: None, VOCABULARY))
+    for group in partition(rows, VOCABULARY, context):
+        if len(group) > 1:
+            assert max(len(row.prompt) for row in group) + max(row.limit for row in group) <= context

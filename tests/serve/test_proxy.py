@@ -174,6 +174,29 @@ def test_a_list_is_tried_to_its_end() -> None:
     run(work)
 
 
+def test_a_list_is_tried_on_after_a_worker_that_died() -> None:
+    async def busy(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"error": {"message": "not now"}}, status=503)
+
+    async def work() -> None:
+        first, second, third = Model("first"), Model("second", busy, remote=True), Model("third", remote=True)
+
+        async def die(request: web.Request) -> web.StreamResponse:
+            first.problem = "it ended"
+            return await cut_off(request)
+
+        first.answer = die
+        limits = structs.replace(QUICK, backoff_s=30, backoff_most_s=30)
+        async with (
+            open_door(first, second, third, routes={"fast": ("first", "second", "third")}, limits=limits) as door,
+            door.chat("fast") as got,
+        ):
+            assert got.headers["X-Assay-Model"] == "third"
+            assert [len(model.asked) for model in (first, second, third)] == [1, 1, 1]
+
+    run(work)
+
+
 async def cut_off(request: web.Request) -> web.StreamResponse:
     """No answer at all."""
     cut(request)

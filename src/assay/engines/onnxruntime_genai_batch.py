@@ -223,9 +223,12 @@ class Scheduler:
     Without ``lockstep`` every row is alone in its batch.
     """
 
-    def __init__(self, open_batch: Open, vocabulary: Vocabulary, slots: int, *, lockstep: bool = True) -> None:
+    def __init__(
+        self, open_batch: Open, vocabulary: Vocabulary, slots: int, *, lockstep: bool = True, context: int | None = None
+    ) -> None:
         self.broken: str | None = None
         self._open_batch = open_batch
+        self._context = context
         self._vocabulary = vocabulary
         self._slots = slots
         self._lockstep = lockstep
@@ -303,7 +306,7 @@ class Scheduler:
             free = max(0, min(self._slots - live, 2 * self._slots - held, len(self._waiting)))
             rows = [self._waiting.popleft() for _ in range(free)]
         rows = [row for row in rows if prepared(row)]
-        for together in partition(rows, self._vocabulary) if self._lockstep else [[row] for row in rows]:
+        for together in partition(rows, self._vocabulary, self._context) if self._lockstep else [[row] for row in rows]:
             try:
                 self._groups.append(Group(together, self._open_batch))
             except Exception as error:
@@ -316,13 +319,14 @@ class Scheduler:
         fail(rows, error)
 
 
-def partition(rows: Iterable[Row], vocabulary: Vocabulary) -> list[list[Row]]:
+def partition(rows: Iterable[Row], vocabulary: Vocabulary, context: int | None = None) -> list[list[Row]]:
     """Which rows share a batch, longest prompts first.
 
     Alone: seeded sampling, whose last bits must not depend on company, prompts that are echoed and those that end like
     padding. Others
     together as long as padding at most doubles a prompt, since all rows are prefilled to the length of the longest, and
-    as long as all of it may be read at once.
+    as long as all of it may be read at once; and as long as the one with most to say can say it within the ``context``
+    after the longest prompt.
     """
     most = min(TOGETHER, SCORES_BYTES // (4 * vocabulary.size))
     groups: list[list[Row]] = []
@@ -330,6 +334,7 @@ def partition(rows: Iterable[Row], vocabulary: Vocabulary) -> list[list[Row]]:
     for row in sorted(rows, key=lambda row: -len(row.prompt)):
         longest = len(open_group[0].prompt) if open_group else 0
         fits = len(open_group) < min(MAX_ROWS, most // max(longest, 1))
+        fits = fits and (context is None or longest + row.limit <= context)
         if row.seeded or row.echo or row.prompt[-1] == vocabulary.pad:
             groups.append([row])
         elif open_group and fits and 2 * len(row.prompt) + SLACK >= longest:

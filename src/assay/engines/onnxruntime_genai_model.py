@@ -90,7 +90,9 @@ class GenAIModel:
             ids_of=self._encode,
             open_grammar=grammars.open,
         )
-        self._scheduler = Scheduler(self._open_batch, vocabulary, self.slots, lockstep=lockstep)
+        self._scheduler = Scheduler(
+            self._open_batch, vocabulary, self.slots, lockstep=lockstep, context=self.context_length
+        )
         self.arguments: Mapping[str, Any] = {
             "threads": threads,
             "slots": self.slots,
