@@ -44,8 +44,8 @@ def from_names(
     sizing = Sizing(here)
     variants = [variant for name in names for variant in get(name, here, sizing, transfers=transfers)]
     sizing.close()
-    told = [_told(variant, here.hashes, api_key) for variant in variants]
-    return [candidate for variant in told for candidate in on_engines(variant, engines_wanted)]
+    known = [told(variant, here.hashes, api_key) for variant in variants]
+    return [candidate for variant in known for candidate in on_engines(variant, engines_wanted)]
 
 
 def on_engines(variant: Variant, wanted: Sequence[str]) -> list[Candidate]:
@@ -133,7 +133,7 @@ def require_names(names: Sequence[str]) -> None:
         )
 
 
-def _told(variant: Variant, hashes: Path, api_key: str | None) -> Variant:
+def told(variant: Variant, hashes: Path, api_key: str | None) -> Variant:
     """The variant with what only its files or its server can tell: hashes, or the one model that is served."""
     if variant.format != "remote":
         return catalog.with_digests(variant, hashes)

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from assay.app.candidates import on_engines
+from assay.app.candidates import on_engines, told
 from assay.app.getting import best_of, brought, choose
 from assay.app.here import Here, open_here
 from assay.app.lifecycle import Lifecycle
@@ -88,6 +88,8 @@ class Talkers:
         variant, reasons, by_path = _best(name, here, sizing)
         found = time.monotonic()
         variant, was_here = brought(variant, here, self._transfers), variant.here
+        if variant.format == "remote":
+            variant = told(variant, here.hashes, api_key(os.environ))
         candidate = on_engines(variant, (wishes.engine,) if wishes.engine else ())[0]
         service = find_service(here.settings.home)
         why_own = own_because(wishes, variant, service is not None, by_path=by_path, context_length=context_length)
