@@ -27,6 +27,11 @@ _OWN = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os
 """Makes the terminal the one whose Ctrl-C the program gets."""
 
 
+def _sized(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables less the size of another terminal."""
+    return {name: value for name, value in environment.items() if name not in {"COLUMNS", "LINES"}}
+
+
 class AtTerminal:
     """``words`` run by this Python at a terminal of ``columns``; killed at the end of the context if it still runs."""
 
@@ -36,7 +41,7 @@ class AtTerminal:
         self.process = subprocess.Popen(
             [sys.executable, "-c", _OWN, sys.executable, *words],
             stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, start_new_session=True,
-            env={**os.environ, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1", **environment},
+            env=_sized({**os.environ, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1", **environment}),
         )  # fmt: skip
         os.close(theirs)
         self.raw = ""

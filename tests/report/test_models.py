@@ -178,9 +178,8 @@ def test_an_answer_tells_what_ran_and_how_long_it_took() -> None:
     known = {"variant": "tiny:q8_0", "reasons": ("it fits",), "engine": "llamacpp", "engine_version": "1"}
     lines = models.answered(Answer(**known, load_s=1.5, context_length=2048, sample=sample))  # type: ignore[arg-type]
     assert lines[0] == "ran tiny:q8_0 on llamacpp 1: it fits"
-    assert "load 1.50 s" in lines[1]
+    assert "loaded in 1.50 s" in lines[1]
     assert "12 prompt and 8 output tokens, ended by stop" in lines[1]
     bare = structs.replace(sample, prompt_tokens=None, output_tokens=None, finish=None)
     lines = models.answered(Answer(**known, load_s=None, context_length=None, sample=bare))  # type: ignore[arg-type]
-    assert f"load {UNKNOWN}" in lines[1]
-    assert f"{UNKNOWN} prompt and {UNKNOWN} output tokens, ended by {UNKNOWN}" in lines[1]
+    assert lines[1] == f"{UNKNOWN} prompt and {UNKNOWN} output tokens, ended by {UNKNOWN}"

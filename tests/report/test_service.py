@@ -91,7 +91,10 @@ def test_what_is_not_known_of_a_model_is_a_dash() -> None:
 
 
 def test_a_models_problem_has_a_line_of_its_own() -> None:
-    assert models_lines([{**ROW, "problem": "it crashed\nbadly"}])[-1] == "notes-4m:q8_0: it crashed badly"
+    told = models_lines([{**ROW, "problem": "it crashed\nbadly"}])[-1]
+    assert told == "notes-4m:q8_0, the last time it was down: it crashed badly"
+    told = models_lines([{**ROW, "state": "backoff", "problem": "it crashed"}])[-1]
+    assert told == "notes-4m:q8_0: it crashed"
     assert models_lines([]) == ["no model is loaded"]
 
 

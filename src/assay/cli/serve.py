@@ -7,6 +7,7 @@ answers under way and stops; a second one stops at once.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 
@@ -26,6 +27,10 @@ def run(args: argparse.Namespace) -> int:
     as_json = args.output == "json"
 
     def ready(state: app.ServiceState) -> None:
+        with contextlib.suppress(OSError):  # who started it may have closed the terminal: the service need not tell
+            announce(state)
+
+    def announce(state: app.ServiceState) -> None:
         if as_json:
             output.as_json({"address": state.address, "pid": state.pid, "version": state.version, "log": state.log})
         else:
