@@ -125,8 +125,9 @@ def test_a_broken_engine_is_told_of(here: Here) -> None:
 @posix
 def test_one_that_stands_still_is_stopped_by_force(here: Here) -> None:
     async def go() -> None:
+        before = children()
         async with up(here, scripted(start="child")) as (workers, live):
-            family = children()
+            family = children() - before
             assert len(family) >= 2
             os.kill(pid_of(live), signal.SIGSTOP)
             await workers.stop(live, 0.2)
