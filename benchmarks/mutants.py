@@ -124,7 +124,7 @@ class Mutants:
             body.pop(name, None)
         else:
             body[name] = self._nasty()
-        return self._posted("a field's value", path, _dump(body))
+        return self._posted("a field's value", path, _dump(_brief(body)))
 
     def _inside(self) -> Shot:
         """Somewhere within: another value, one more, or one less."""
@@ -146,7 +146,7 @@ class Mutants:
                 else:
                     place[key] = self._nasty()
                 break
-        return self._posted("a value inside", path, _dump(body))
+        return self._posted("a value inside", path, _dump(_brief(body)))
 
     def _schema(self) -> Shot:
         path, body = self._base()
@@ -384,6 +384,13 @@ class Mutants:
     ) -> Shot:
         head = _head("POST", path, [f"Content-Length: {len(raw)}", *(more or [])], media)
         return Shot(kind=kind, parts=(head, raw), silent=silent)
+
+
+def _brief(body: Body) -> Body:
+    """Many answers without a limit are right and take minutes, to the end of the context each: they get a small one."""
+    if any(isinstance(body.get(name), list | int) for name in ("prompt", "n")):
+        body.setdefault("max_tokens", 2)
+    return body
 
 
 def _head(method: str, path: str, lines: list[str], media: str = "application/json") -> bytes:

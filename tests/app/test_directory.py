@@ -108,6 +108,14 @@ def test_a_fallback_list_in_its_order_less_what_is_not_here(here: Here) -> None:
     assert "qwen2.5-7b" in str(caught.value.why)
 
 
+def test_what_fallback_lists_lack_is_told(here: Here) -> None:
+    routes = {"fast": ("notes-0.5m", "no-such-model"), "none": ("qwen2.5-7b",), "good": ("notes-4m", "far")}
+    slow, none = asyncio.run(Directory(here, routes=routes).gaps())
+    assert slow.startswith("fallback list fast: ")
+    assert "no-such-model" in slow
+    assert none.startswith("fallback list none: nothing of it can be run (qwen2.5-7b is not on")
+
+
 def test_a_fallback_list_may_have_the_name_of_its_first(here: Here) -> None:
     found = route(here, "notes-4m", routes={"notes-4m": ("notes-4m", "far")})
     assert [offer.id for offer in found.offers] == ["notes-4m:q8_0", "far"]
@@ -264,7 +272,7 @@ def test_a_projects_list_may_not_say_where_your_keys_go(here: Here, tmp_path: Pa
         assert route(project, "far").offers[0].variant.key == "env:FAR_KEY"
         with pytest.raises(UnknownModel, match="evil") as caught:
             route(project, "evil")
-        assert f"--config {own}" in str(caught.value.why)
+        assert f"--config {own}" in str(caught.value.remedy)
         (tmp_path / "assay.toml").unlink(missing_ok=True)
     assert route(open_here({"home": here.settings.home, "registry": own}), "evil").offers[0].variant.key
 

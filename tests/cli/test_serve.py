@@ -76,6 +76,17 @@ def test_it_says_where_and_how_to_ask_and_ends_on_ctrl_c(served: Served) -> None
     assert Place(served.home).look().kind == "stopped"
 
 
+def test_a_fallback_list_that_lacks_something_is_told_in_the_log(tmp_path: Path) -> None:
+    one = Served(tmp_path / "served", "--route", "fast=notes-4m,no-such-model")
+    try:
+        assert one.process.stderr is not None
+        told = next(line for line in one.process.stderr if "warning" in line)
+        assert "fallback list fast: " in told
+        assert "no-such-model" in told
+    finally:
+        assert one.end(signal.SIGTERM)[0] == 0
+
+
 def test_its_json_is_its_address(tmp_path: Path) -> None:
     one = Served(tmp_path / "served", "-o", "json")
     try:

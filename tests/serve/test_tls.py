@@ -40,7 +40,7 @@ def refusal(certificate: Path, key: Path | None) -> str:
     with pytest.raises(BadInput) as told:
         tls_context(certificate, key)
     assert told.value.remedy
-    return str(told.value)
+    return f"{told.value.sentence}; {told.value.remedy}"
 
 
 def test_a_client_that_trusts_the_authority_gets_its_answer(tmp_path: Path) -> None:
@@ -93,6 +93,12 @@ def test_a_file_that_is_no_pem_is_told(tmp_path: Path) -> None:
     binary = tmp_path / "cert.der"
     binary.write_bytes(ssl.PEM_cert_to_DER_cert(certificate.read_text(encoding="ascii")))
     assert "not in PEM form" in refusal(binary, key)
+
+
+def test_files_in_the_others_place_are_told(tmp_path: Path) -> None:
+    certificate, key = files(tmp_path, CA.issue_cert("127.0.0.1"))
+    assert f"--tls-cert {key} cannot be used: it holds no certificate" in refusal(key, certificate)
+    assert f"--tls-key {certificate} cannot be used: it holds no private key" in refusal(certificate, certificate)
 
 
 def test_a_torn_file_is_told(tmp_path: Path) -> None:

@@ -111,6 +111,17 @@ class Directory:
             view.listed = await self._listing(view)
         return view.listed
 
+    async def gaps(self) -> list[str]:
+        """What the fallback lists name and is not here now, a line each; the rest of a list is served all the same."""
+        lines = list[str]()
+        for name in self._routes:
+            try:
+                missing = [why for _, why in (await self.route(name)).missing]
+            except AssayError as error:
+                missing = [f"nothing of it can be run ({error.why or error.message})"]
+            lines += [f"fallback list {name}: {why}" for why in missing]
+        return lines
+
     async def _now(self) -> View:
         """What is known; found anew where a list or the store has changed since."""
         now = self._clock()

@@ -150,9 +150,14 @@ def open_here(flags: Mapping[str, Any], *, token: str | None = None) -> Here:
 
 def _without_keys(registry: catalogs.Registry) -> catalogs.Registry:
     """A project's list, less the servers that it wants a key sent to."""
-    why = f"it names a key, which a project's list may not; --config {registry.path} says that it is yours"
+    problem, remedy = (
+        "it names a key, which a project's list may not",
+        f"--config {registry.path} says that it is yours",
+    )
     entries = (
-        structs.replace(entry, variants=(), problem=why) if any(one.key for one in entry.variants) else entry
+        structs.replace(entry, variants=(), problem=problem, remedy=remedy)
+        if any(one.key for one in entry.variants)
+        else entry
         for entry in registry.entries
     )
     return structs.replace(registry, entries=tuple(entries))

@@ -112,6 +112,8 @@ class _Serving:
     ) -> None:
         metrics, log = Metrics(), ServiceLog(ground.log)
         self._workers = workers
+        self._directory = directory
+        self._log = ground.log
         self._service = Service(directory, self._workers, limits, observer=Several(metrics, log))
         self._connections = Connections(limits)
         self._preload = preload
@@ -136,7 +138,9 @@ class _Serving:
         return Site(self.runner, listening, self._connections, tls)
 
     async def begin(self) -> None:
-        """Bring up what stays loaded."""
+        """Tell what fallback lists lack, and bring up what stays loaded."""
+        for gap in await self._directory.gaps():
+            self._log.say("warning", what=gap)
         await self._service.start(self._preload)
 
     async def drain(self) -> bool:

@@ -205,10 +205,11 @@ def _in_registry(registry: Registry, name: str, selector: str | None, shelf: She
 
 
 def _cannot(registry: Registry, found: Found) -> UnknownModel:
+    usual = f'give the entry a "path" ({WHAT_IS_READ}), an "endpoint", or a "source" (hf:owner/name)'
     return UnknownModel(
         f"{found.alias} of {registry.path} cannot be run here",
         why=found.problem,
-        remedy=f'give the entry a "path" ({WHAT_IS_READ}), an "endpoint", or a "source" (hf:owner/name)',
+        remedy=(found.entry.remedy if found.entry else None) or usual,
     )
 
 

@@ -27,7 +27,8 @@ SCHEMA_HINT = "check it against models.schema.json, which ships with Assay"
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """One model of a registry. ``variants`` are those that can be run; ``problem`` says why there is none.
+    """One model of a registry. ``variants`` are those that can be run; ``problem`` says why there is none, and
+    ``remedy`` what helps where that is not to say what the model is.
 
     ``min_memory`` and ``size`` are bytes; ``prompts`` are the entry's own (a file, or the list as it was written);
     ``quantisation``, ``licence`` and ``context_length`` are what the entry says, not what its variants have.
@@ -36,6 +37,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     alias: str
     variants: tuple[Variant, ...] = ()
     problem: str | None = None
+    remedy: str | None = None
     tasks: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     min_memory: int | None = None

@@ -22,9 +22,8 @@ def tls_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
-    for flag, path in (("--tls-cert", certificate), ("--tls-key", key)):
-        if path is not None:
-            _require_pem(flag, path)
+    _require_pem("--tls-cert", certificate, b"CERTIFICATE-----", "certificate")
+    _require_pem("--tls-key" if key else "--tls-cert", key or certificate, b"PRIVATE KEY-----", "private key")
     asked = []
 
     def password() -> str:
@@ -39,7 +38,8 @@ def tls_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _require_pem(flag: str, path: Path) -> None:
+def _require_pem(flag: str, path: Path, label: bytes, what: str) -> None:
+    """Raise ``BadInput`` where the file cannot be read or has no block with ``label`` at the end of its first line."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -48,6 +48,12 @@ def _require_pem(flag: str, path: Path) -> None:
         ) from error
     if b"-----BEGIN " not in content:
         raise BadInput(f"{flag} {path} cannot be used", why="it is not in PEM form", remedy="convert it with openssl")
+    if label not in content:
+        raise BadInput(
+            f"{flag} {path} cannot be used",
+            why=f"it holds no {what}",
+            remedy="give the certificate's file to --tls-cert and that of its key to --tls-key",
+        )
 
 
 def _unusable(certificate: Path, key: Path | None, error: OSError, *, encrypted: bool) -> BadInput:
@@ -68,7 +74,7 @@ def _unusable(certificate: Path, key: Path | None, error: OSError, *, encrypted:
     return BadInput(
         f"{certificate}{f' and {key}' if key else ''} cannot be used",
         why=str(reason or error).lower().replace("_", " "),
-        remedy="give a certificate chain and its key in PEM form" + ("" if key else "; --tls-key names the key's file"),
+        remedy="give a certificate chain and its key in PEM form",
     )
 
 
