@@ -219,6 +219,23 @@ def test_a_graph_that_scores_the_last_place_only_is_never_padded(variant: Varian
     assert [(status, body.get("error", {}).get("param")) for status, body in echoed] == [(200, None), (400, "echo")]
 
 
+def test_answers_to_prompts_of_unlike_length_run_to_the_end_of_the_context_as_they_do_alone(
+    variant: Variant, settings: Settings, live: Live
+) -> None:
+    prompts = [some_ids(length, length) for length in (120, 33, 90)]
+    endless = {"temperature": 0, "logit_bias": {str(token): -100 for token in settings.ends}}
+    seen: list[list[Any]] = []
+
+    async def use(client: Any) -> None:
+        seen.append(await asyncio.gather(*(client.complete(ids, **endless) for ids in prompts)))
+        seen.append([await client.complete(ids, **endless) for ids in prompts])
+
+    live(variant, structs.replace(SMALL, slots=4), use)
+    together, alone = ([(body["choices"][0]["text"], body["usage"]) for _, body in bodies] for bodies in seen)
+    assert [usage["completion_tokens"] for _, usage in together] == [256 - len(ids) for ids in prompts]
+    assert together == alone
+
+
 def test_a_prompt_that_ends_like_padding_is_read_to_its_end(model: LoadedModel, settings: Settings) -> None:
     """Its last tokens change the scores, and what follows is scored as after the same prompt with one token more."""
     prompt = some_ids(20, 2)

@@ -39,6 +39,8 @@ class Script:
 
     def __init__(self, *, parts: int = 1, length: int = 1, fails: Callable[[int], bool] = lambda _step: False) -> None:
         self.opened: list[list[int]] = []
+        self.prompts: list[tuple[int, ...]] = []
+        self.rooms: list[int] = []
         self.order: list[int] = []
         """The first prompt token of the batch of each step."""
         self.read: list[int] = []
@@ -53,6 +55,8 @@ class Script:
         """Each step waits for one release."""
 
     def __call__(self, prompts: Sequence[Sequence[int]], room: int) -> _Scripted:
+        self.prompts += map(tuple, prompts)
+        self.rooms.append(room)
         self.opened.append([prompt[0] for prompt in prompts])
         return _Scripted(self, [prompt[0] for prompt in prompts], room)
 
@@ -134,9 +138,9 @@ Make = Callable[..., tuple[Script, Scheduler, Submit]]
 def scheduler() -> Iterator[Make]:
     made: list[tuple[Script, Scheduler]] = []
 
-    def make(slots: int = 4, **script: object) -> tuple[Script, Scheduler, Submit]:
+    def make(slots: int = 4, context: int | None = None, **script: object) -> tuple[Script, Scheduler, Submit]:
         scripted = Script(**script)  # type: ignore[arg-type]
-        scheduler = Scheduler(scripted, VOCABULARY, slots)
+        scheduler = Scheduler(scripted, VOCABULARY, slots, context=context)
         made.append((scripted, scheduler))
 
         def submit(first: int, limit: int, **more: object) -> tuple[Row, Heard]:
@@ -354,7 +358,7 @@ def test_partition_wastes_little_and_keeps_apart_what_must_be(
 
 
 @given(st.lists(st.tuples(st.integers(1, 200), st.integers(1, 200)), max_size=20), st.integers(200, 400))
-def test_rows_of_a_batch_have_room_for_all_that_each_may_say_behind_the_longest_prompt(
+def test_rows_of_a_batch_have_room_for_half_of_what_each_may_say_behind_the_longest_prompt(
     kinds: list[tuple[int, int]], context: int
 ) -> None:
     rows = []
@@ -364,4 +368,34 @@ def test_rows_of_a_batch_have_room_for_all_that_each_may_say_behind_the_longest_
         rows.append(Row(made, lambda _event: None, VOCABULARY))
     for group in partition(rows, VOCABULARY, context):
         if len(group) > 1:
-            assert max(len(row.prompt) for row in group) + max(row.limit for row in group) <= context
+            room = context - max(len(row.prompt) for row in group)
+            assert max(row.limit for row in group) <= 2 * room
+            assert room > 0
+
+
+def test_prompts_of_unlike_length_share_a_batch_and_the_longer_answers_go_on_alone(scheduler: Make) -> None:
+    script, engine, submit = scheduler(context=12)
+    with engine._changed:  # nothing is admitted until all are there
+        long, short, shortest = submit(10, 4, length=8)[1], submit(20, 8, length=4)[1], submit(30, 2, length=5)[1]
+    script.gate.release(50)
+    assert long.all() == ("^10.11.12.13.", End(reason="length", cached_tokens=0))
+    assert shortest.all()[0] == "^30.31."
+    assert short.all()[0] == "^20.21.22.23." + "20.21.22.23."  # the script begins anew where it is read anew
+    assert script.opened == [[10, 30, 20], [20]]
+    assert script.rooms == [4, 4]
+    assert script.prompts[-1] == (20, 50, 50, 50, 20, 21, 22, 23)
+    assert script.closed == 2
+
+
+def test_who_leaves_before_going_on_alone_is_not_read_again(scheduler: Make) -> None:
+    script, engine, submit = scheduler(context=12)
+    with engine._changed:
+        long, (row, short) = submit(10, 4, length=8)[1], submit(20, 8, length=4)
+    script.gate.release(3)
+    for _ in range(3):
+        long.next()
+    row.cancel()
+    script.gate.release(50)
+    assert short.all()[1].reason == "cancelled"
+    assert long.all()[1].reason == "length"
+    assert script.opened == [[10, 20]]

@@ -2,7 +2,8 @@
 
 ONNX Runtime GenAI cannot add a sequence to a running batch on CPUs. So whatever waits when a token is done forms a new
 batch, and live batches take turns token by token: a late request never waits for a whole earlier answer. Prompts that
-are too long to be read together in bounded memory are batches of their own, which are read in parts.
+are too long to be read together in bounded memory are batches of their own, which are read in parts. A batch has room
+for the context behind its longest prompt; an answer that is longer goes on alone, read again from its start.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Row:
     """One generation: waiting, live in a batch, or ended. Only ``cancel`` is called from other threads."""
 
     def __init__(self, generation: Generation, emit: Emit, vocabulary: Vocabulary) -> None:
-        self.prompt = generation.prompt.ids or ()
+        self.prompt: Sequence[int] = generation.prompt.ids or ()
         self.limit = generation.max_tokens or 1
         sampling = generation.sampling
         self.seeded = sampling.seed is not None and sampling.temperature > 0
@@ -80,7 +81,7 @@ class Row:
         self._visible: dict[int, bytes] = {}
         self.cancelled = False
         self.ended = False
-        self._made = 0
+        self._made: list[int] = []
         self._emit = emit
         self._vocabulary = vocabulary
 
@@ -97,6 +98,15 @@ class Row:
     def cancel(self) -> None:
         """Stop at the end of the token that is being made."""
         self.cancelled = True
+
+    @property
+    def left(self) -> int:
+        """How many tokens it may still make."""
+        return self.limit - len(self._made)
+
+    def go_on(self) -> None:
+        """Be read once more, with what was made so far as a part of the prompt."""
+        self.prompt = (*(self._generation.prompt.ids or ()), *self._made)
 
     @property
     def looks(self) -> bool:
@@ -133,7 +143,7 @@ class Row:
         """One more token was made."""
         if self.ended:
             return
-        self._made += 1
+        self._made.append(token)
         if token in self._vocabulary.ends:
             self._emit(Piece(b"", 1, self._told(b"", token, ends=True)))
             self.end("stop")
@@ -144,9 +154,9 @@ class Row:
         except GrammarError as error:
             self.end("error", str(error))
             return
-        data = self._visible.get(token) or self._vocabulary.spell(token, self._made == 1)
+        data = self._visible.get(token) or self._vocabulary.spell(token, len(self._made) == 1)
         self._emit(Piece(data, 1, self._told(data, token)))
-        if self._made >= self.limit:
+        if self.left <= 0:
             self.end("length")
 
     def _told(self, data: bytes, token: int, *, ends: bool = False) -> tuple[TokenLogprob, ...]:
@@ -165,15 +175,20 @@ class Row:
 class Group:
     """Rows in one batch; it lives until the last of them has ended. ``live`` holds those that have not.
 
-    While ``filling``, the prompts are not read to their end yet.
+    While ``filling``, the prompts are not read to their end yet. ``longer`` are rows that have more to say than several
+    had room for within the ``context``.
     """
 
-    def __init__(self, rows: Sequence[Row], open_batch: Open) -> None:
+    def __init__(self, rows: Sequence[Row], open_batch: Open, context: int | None = None) -> None:
         self.size = len(rows)
         self.live = list(enumerate(rows))
+        self.longer: list[Row] = []
         self.filling = True
         self._choosing = any(row.looks for row in rows)
-        self._batch = open_batch([row.prompt for row in rows], max(row.limit for row in rows))
+        self._room = max(row.left for row in rows)
+        if self.size > 1 and context is not None:
+            self._room = min(self._room, context - max(len(row.prompt) for row in rows))
+        self._batch = open_batch([row.prompt for row in rows], self._room)
 
     def read(self) -> None:
         """Read the next part of the prompts."""
@@ -193,6 +208,7 @@ class Group:
                 if self._choosing:
                     self._choose()
                 tokens = self._batch.step()
+                self._room -= 1
             for i, row in self.live:
                 if row.cancelled:
                     row.end("cancelled")
@@ -201,6 +217,9 @@ class Group:
         except Exception as error:
             fail((row for _, row in self.live), error)
         self.live = [(i, row) for i, row in self.live if not row.ended]
+        if self.live and self._room == 0:
+            self.longer = [row for _, row in self.live]
+            self.live = []
         if not self.live:
             self.close()
 
@@ -264,7 +283,11 @@ class Scheduler:
                     self._admit()
                 for group in self._groups:
                     group.step()
+                longer = [row for group in self._groups for row in group.longer]
                 self._groups = [group for group in self._groups if group.live]
+                for row in longer:
+                    row.go_on()
+                    self._begin([row])
                 self._read()
         except BaseException as error:
             self.broken = f"{type(error).__name__}: {error}"
@@ -307,10 +330,13 @@ class Scheduler:
             rows = [self._waiting.popleft() for _ in range(free)]
         rows = [row for row in rows if prepared(row)]
         for together in partition(rows, self._vocabulary, self._context) if self._lockstep else [[row] for row in rows]:
-            try:
-                self._groups.append(Group(together, self._open_batch))
-            except Exception as error:
-                fail(together, error)
+            self._begin(together)
+
+    def _begin(self, rows: Sequence[Row]) -> None:
+        try:
+            self._groups.append(Group(rows, self._open_batch, self._context))
+        except Exception as error:
+            fail(rows, error)
 
     def _fail_all(self, error: BaseException) -> None:
         with self._changed:
@@ -323,10 +349,9 @@ def partition(rows: Iterable[Row], vocabulary: Vocabulary, context: int | None =
     """Which rows share a batch, longest prompts first.
 
     Alone: seeded sampling, whose last bits must not depend on company, prompts that are echoed and those that end like
-    padding. Others
-    together as long as padding at most doubles a prompt, since all rows are prefilled to the length of the longest, and
-    as long as all of it may be read at once; and as long as the one with most to say can say it within the ``context``
-    after the longest prompt.
+    padding. Others together as long as padding at most doubles a prompt, since all rows are prefilled to the length of
+    the longest, and as long as all of it may be read at once; and as long as the ``context`` after the longest prompt
+    has room for half of what each may say: few answers are as long as they may be.
     """
     most = min(TOGETHER, SCORES_BYTES // (4 * vocabulary.size))
     groups: list[list[Row]] = []
@@ -334,7 +359,7 @@ def partition(rows: Iterable[Row], vocabulary: Vocabulary, context: int | None =
     for row in sorted(rows, key=lambda row: -len(row.prompt)):
         longest = len(open_group[0].prompt) if open_group else 0
         fits = len(open_group) < min(MAX_ROWS, most // max(longest, 1))
-        fits = fits and (context is None or longest + row.limit <= context)
+        fits = fits and (context is None or row.limit <= 2 * (context - longest))
         if row.seeded or row.echo or row.prompt[-1] == vocabulary.pad:
             groups.append([row])
         elif open_group and fits and 2 * len(row.prompt) + SLACK >= longest:
