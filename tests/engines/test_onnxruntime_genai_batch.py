@@ -387,6 +387,49 @@ def test_prompts_of_unlike_length_share_a_batch_and_the_longer_answers_go_on_alo
     assert script.closed == 2
 
 
+def test_an_answer_that_has_just_begun_goes_on_with_those_who_come(scheduler: Make) -> None:
+    script, engine, submit = scheduler()
+    _, early = submit(10, 20, length=3)
+    script.gate.release(2)
+    early.next()
+    early.next()
+    with engine._changed:
+        late = [submit(first, 2, length=3)[1] for first in (30, 40)]
+    script.gate.release(100)
+    assert [heard.all()[0] for heard in late] == ["^30.31.", "^40.41."]
+    text = early.all()[0]
+    assert text.count(".") == 20
+    assert script.opened == [[10], [10, 30, 40]]  # the longest first
+    made = [int(token) for token in text.strip("^.").split(".")]
+    again = script.prompts[1]
+    assert again == (10, 50, 50, *made[: len(again) - 3])
+    assert script.closed == 2
+
+
+@pytest.mark.parametrize(
+    ("early", "late"),
+    [
+        ({"limit": 20, "length": 9}, {"length": 3}),  # more to read again than is read
+        ({"limit": 9, "length": 5}, {"length": 20}),  # little left to say
+        ({"limit": 90, "length": 2}, {"length": 2 * 4 + SLACK + 50}),  # it would not share the batch
+        ({"limit": 20, "length": 2, "sampling": Sampling(seed=1)}, {"length": 20}),
+    ],
+)
+def test_an_answer_that_would_gain_little_goes_on_as_it_is(
+    scheduler: Make, early: dict[str, Any], late: dict[str, Any]
+) -> None:
+    script, _, submit = scheduler()
+    _, first = submit(10, early.pop("limit"), **early)
+    script.gate.release(2)
+    first.next()
+    first.next()
+    _, other = submit(30, 3, **late)
+    script.gate.release(200)
+    other.all()
+    first.all()
+    assert script.opened == [[10], [30]]
+
+
 def test_who_leaves_before_going_on_alone_is_not_read_again(scheduler: Make) -> None:
     script, engine, submit = scheduler(context=12)
     with engine._changed:

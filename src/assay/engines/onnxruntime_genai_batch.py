@@ -3,7 +3,8 @@
 ONNX Runtime GenAI cannot add a sequence to a running batch on CPUs. So whatever waits when a token is done forms a new
 batch, and live batches take turns token by token: a late request never waits for a whole earlier answer. Prompts that
 are too long to be read together in bounded memory are batches of their own, which are read in parts. A batch has room
-for the context behind its longest prompt; an answer that is longer goes on alone, read again from its start.
+for the context behind its longest prompt; an answer that is longer goes on alone, read again from its start. So is one
+that has just begun when others come, where that is little, to go on with them.
 """
 
 from __future__ import annotations
@@ -329,8 +330,34 @@ class Scheduler:
             free = max(0, min(self._slots - live, 2 * self._slots - held, len(self._waiting)))
             rows = [self._waiting.popleft() for _ in range(free)]
         rows = [row for row in rows if prepared(row)]
-        for together in partition(rows, self._vocabulary, self._context) if self._lockstep else [[row] for row in rows]:
+        for together in self._partition([*rows, *self._rejoining(rows)]):
             self._begin(together)
+
+    def _rejoining(self, new: Sequence[Row]) -> list[Row]:
+        """Live rows that are read once more, together with ``new`` ones, and so share a batch with them.
+
+        Two batches take nearly twice as long for a token as one of all their rows. Those who join must cost no more
+        than is read anyway, have more to say than is to be read, and make no batch more than there would be without.
+        """
+        rejoining: list[Row] = []
+        read = sum(len(row.prompt) for row in new)
+        for group in [group for group in self._groups if not group.filling]:
+            rows = [row for _, row in group.live]
+            for row in rows:
+                row.go_on()
+            together = [*new, *rejoining]
+            read -= (again := sum(len(row.prompt) for row in rows))
+            worth = read >= 0 and all(row.left >= len(row.prompt) for row in rows)
+            if worth and len(self._partition([*together, *rows])) <= len(self._partition(together)):
+                group.close()
+                self._groups.remove(group)
+                rejoining += rows
+            else:
+                read += again
+        return rejoining
+
+    def _partition(self, rows: Sequence[Row]) -> list[list[Row]]:
+        return partition(rows, self._vocabulary, self._context) if self._lockstep else [[row] for row in rows]
 
     def _begin(self, rows: Sequence[Row]) -> None:
         try:
@@ -359,7 +386,7 @@ def partition(rows: Iterable[Row], vocabulary: Vocabulary, context: int | None =
     for row in sorted(rows, key=lambda row: -len(row.prompt)):
         longest = len(open_group[0].prompt) if open_group else 0
         fits = len(open_group) < min(MAX_ROWS, most // max(longest, 1))
-        fits = fits and (context is None or row.limit <= 2 * (context - longest))
+        fits = fits and (context is None or row.left <= 2 * (context - longest))
         if row.seeded or row.echo or row.prompt[-1] == vocabulary.pad:
             groups.append([row])
         elif open_group and fits and 2 * len(row.prompt) + SLACK >= longest:

@@ -49,7 +49,7 @@ def open_model(spec: Spec) -> Model:
     """Load the folder at ``spec.variant.path``; called inside the worker. Raise ``EngineStartFailed``."""
     folder = Path(spec.variant.path or "").resolve()
     settings = read_settings(folder)
-    threads = spec.options.threads or default_threads(settings.weight_bytes)
+    threads = spec.options.threads or default_threads(settings.weight_bytes, wait_asleep=True)
     try:
         library = Library()
         model = GenAIModel(library, folder, settings, spec.options, threads)
