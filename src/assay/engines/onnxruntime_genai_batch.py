@@ -24,9 +24,10 @@ from assay.engines.onnxruntime_genai_sampling import Chooser, Scores, needs_scor
 from assay.engines.worker.grammar import grammar_of
 from assay.engines.worker.model import READ, Echo, Emit, End, Generation, Piece, TokenLogprob
 
-QUIET_S = 0.002
-"""An idle engine starts once nothing more has come for this long, so that simultaneous requests share a batch."""
-GATHER_S = 0.010
+QUIET_S = 0.0005
+"""An idle engine starts once nothing more has come for this long, so that simultaneous requests share a batch. Those who
+come a little later have the first one read again with them."""
+GATHER_S = 0.005
 """But no later than this after the first."""
 MAX_ROWS = 32
 """The library's limit for one batch."""
