@@ -115,8 +115,7 @@ class Service:
                 raise Refused("this model gives embeddings only; use /v1/embeddings", param="model", code="unsupported")
             ask = read(await _body(request), model.features)
             self._check_model(ask.model)
-            output = await asyncio.to_thread(plan_output, model, ask)
-            prompts = await asyncio.to_thread(_prompts, model, ask)
+            output, prompts = await asyncio.to_thread(_planned, model, ask)
             generations = _generations(model, ask, prompts, output)
         except Refused as error:
             raise api_error.refused(error) from None
@@ -186,6 +185,11 @@ class Service:
         if model.broken and self._tell_broken:
             self._tell_broken(model.broken)
             self._tell_broken = None
+
+
+def _planned(model: Model, ask: Ask) -> tuple[Output, list[PromptInput]]:
+    """In one go, since every change of threads takes its time from the first token."""
+    return plan_output(model, ask), _prompts(model, ask)
 
 
 def _prompts(model: Model, ask: Ask) -> list[PromptInput]:
