@@ -166,6 +166,34 @@ def test_requests_run_together(with_script: RunScript) -> None:
     with_script(use, pieces=pieces("x"), together=3)
 
 
+def test_a_request_with_more_prompts_than_slots_leaves_one_to_others(with_script: RunScript) -> None:
+    """Four at a time go on in this script. The first four are three of the many and the other request."""
+
+    async def use(client: Any) -> None:
+        async with asyncio.timeout(60):
+            many = asyncio.create_task(client.complete(["a", "b", "c", "d", "e"]))
+            while (await client.health())["running"] < 5:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            assert (await client.complete("other"))[0] == 200
+            await asyncio.gather(client.complete("other"), client.complete("other"))
+            _, body = await many
+        assert [choice["text"] for choice in body["choices"]] == ["x"] * 5
+
+    with_script(use, pieces=pieces("x"), together=4)
+
+
+def test_of_many_prompts_none_is_begun_after_the_client_has_left(with_script: RunScript) -> None:
+    async def use(client: Any) -> None:
+        async for event in client.events("/completions", prompt=["a"] * 20):
+            assert event["choices"][0]["text"] == "x"
+            break
+        health = await client.settled()
+        assert (health["cancelled"], health["running"]) == (20, 0)
+        assert health["generated_tokens"] <= 3
+
+    with_script(use, pieces=pieces("x"), endless=True)
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_ends_the_generation(with_script: RunScript, stream: bool) -> None:
     """The script ends only when it is cancelled."""

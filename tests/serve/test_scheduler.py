@@ -95,15 +95,17 @@ def test_what_two_clients_get_while_both_wait_stays_even(slots: int, events: lis
                 del ahead[one, other]
 
 
-def test_a_request_takes_as_many_slots_as_it_starts_generations_but_never_more_than_there_are() -> None:
+def test_a_request_takes_as_many_slots_as_it_starts_generations_and_leaves_one_where_they_are_too_few() -> None:
     desk = Desk()
     four = offer("a", slots=4)
     desk.up(four)
     assert desk.ask(four, weight=3) == ["grant 1 a"]
     assert desk.ask(four, weight=100, client="bob") == []
     assert desk.done(1) == ["grant 2 a"]
-    assert desk.state("a").used == 4
+    assert desk.state("a").used == 3
+    assert desk.ask(four, client="cid") == ["grant 3 a"]
     assert desk.done(2) == []
+    assert desk.done(3) == []
     assert desk.state("a").used == 0
 
 

@@ -92,8 +92,8 @@ class Model:
         return (self.reserved or 0) if self.resident is None else self.resident
 
     def cost(self, weight: int) -> int:
-        """The slots that a request of a weight takes: never more than there are."""
-        return max(1, min(weight, self.slots))
+        """The slots that a request of a weight takes. One that needs more than there are leaves one to the others."""
+        return max(1, weight if weight <= self.slots else self.slots - 1)
 
     def open(self, weight: int) -> bool:
         """Whether a request of a weight can go to it at once."""

@@ -57,9 +57,10 @@ class _Choice:
 
 
 class Choices:
-    """Runs one generation for each choice of a request, all at once.
+    """Runs one generation for each choice of a request.
 
-    ``deltas`` yields what has come in since the last time, until every choice has finished. ``cancel`` must be called
+    All at once where there are slots for all; else one slot is left to other requests, which would have to wait for the
+    last of a hundred answers. ``deltas`` yields what has come in since the last time, until every choice has finished. ``cancel`` must be called
     at the end in every case; it stops what still runs.
     """
 
@@ -83,9 +84,12 @@ class Choices:
         self._deltas: list[Delta] = []
         self.cached_tokens: int | None = None
         counters.running += len(generations)
-        self._handles: list[Handle] = [
-            model.submit(generation, partial(self._emit, i)) for i, generation in enumerate(generations)
-        ]
+        self._generations = generations
+        self._handles: list[Handle] = []
+        """Of those that were started."""
+        self._over = False
+        for _ in range(at_once(len(generations), model.slots)):
+            self._start_next()
 
     @property
     def completion_tokens(self) -> int | None:
@@ -103,9 +107,24 @@ class Choices:
                 yield news
 
     def cancel(self) -> None:
-        """Stop what still runs; harmless when all is over."""
-        for choice, handle in zip(self._choices, self._handles, strict=True):
+        """Stop what still runs, and start no more; harmless when all is over."""
+        self._over = True
+        for choice, handle in zip(self._choices, self._handles, strict=False):
             self._cancel(choice, handle)
+        for choice in self._choices[len(self._handles) :]:
+            self._leave_out(choice)
+
+    def _start_next(self) -> None:
+        i = len(self._handles)
+        if i < len(self._generations) and not self._over:
+            self._handles.append(self._model.submit(self._generations[i], partial(self._emit, i)))
+
+    def _leave_out(self, choice: _Choice) -> None:
+        """It was never started, and will not be."""
+        if not choice.ended:
+            choice.ended = choice.cancelled = True
+            self._counters.cancelled += 1
+            self._counters.running -= 1
 
     def _cancel(self, choice: _Choice, handle: Handle) -> None:
         if not choice.ended and not choice.cancelled:
@@ -152,6 +171,7 @@ class Choices:
     def _end(self, i: int, choice: _Choice, end: End) -> None:
         self._counters.running -= 1
         choice.ended = True
+        self._start_next()
         if end.cached_tokens is not None:
             self.cached_tokens = (self.cached_tokens or 0) + end.cached_tokens
         if choice.finish is None:
@@ -178,6 +198,11 @@ class Choices:
     def _add(self, delta: Delta) -> None:
         self._deltas.append(delta)
         self._news.set()
+
+
+def at_once(count: int, slots: int) -> int:
+    """How many of ``count`` generations run at the same time."""
+    return count if count <= slots else max(1, slots - 1)
 
 
 def _trail(generation: Generation, *, tells_end: bool) -> TokenTrail | None:
