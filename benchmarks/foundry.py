@@ -54,7 +54,6 @@ TOGETHER = 8
 PROMPTS, PASSAGES = 8, 2
 SDK = "foundry-local-sdk"
 BEST, SAME_FILES = (1.5, 2.0, 0.6), (1.2, 1.5, 0.7)
-START_S = 180
 
 
 @dataclass
@@ -67,8 +66,6 @@ class Side:
     ttft: list[float] = field(default_factory=list)
     rate: list[float] = field(default_factory=list)
     shared: list[float] = field(default_factory=list)
-    chunked: bool = False
-    """Whether its tokens were counted by chunks, since it tells no usage."""
 
 
 def forms(work: Path, shape: Shape) -> tuple[Path, list[Variant]]:
@@ -111,7 +108,7 @@ def foundry(work: Path, files: Path) -> Iterator[Side]:
         assert process.stdout is not None
         if not any(line.startswith("ready") for line in process.stdout):
             raise RuntimeError((work / "foundry.log").read_text()[-2000:])
-        yield Side("Foundry Local", f"http://127.0.0.1:{port}/v1", f"{NAME}:1", chunked=True)
+        yield Side("Foundry Local", f"http://127.0.0.1:{port}/v1", f"{NAME}:1")
     finally:
         process.kill()
         process.communicate()

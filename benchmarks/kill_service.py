@@ -24,15 +24,11 @@ from pathlib import Path
 from statistics import median
 
 import psutil
-from served import Served, left_of
+from served import Broken, Served, left_of
 
 MODELS = ("notes-0.5m", "notes-1.5m", "notes-4m")
 GONE_S = 2.0
 FLAGS = ("notes-0.5m", "--parallel", "2", "--memory", "1GB")
-
-
-class Broken(Exception):
-    """Something was not held."""
 
 
 def load(address: str, ended: threading.Event, answered: list[float], seed: int) -> None:
@@ -115,8 +111,7 @@ def main() -> int:
             starts.append(served.start(port=port))
             messages = [{"role": "user", "content": "Hello"}]
             served.post("/v1/chat/completions", {"model": MODELS[0], "messages": messages, "max_tokens": 4})
-            children = served.children()
-            if served.stop() != 0 or left_of(children, GONE_S):
+            if served.end(GONE_S) != (0, []):
                 raise Broken("it did not stop in good order")
         except (Broken, RuntimeError) as broken:
             served.kill()

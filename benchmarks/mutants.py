@@ -29,11 +29,10 @@ from nasty import (
     TARGETS,
     TYPES,
     WORDS,
+    Body,
 )
 
 PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/assay/load", "/assay/unload")
-
-Body = dict[str, Any]
 
 
 class Shot(Struct, frozen=True, kw_only=True):
@@ -207,7 +206,7 @@ class Mutants:
         elif how == 1:
             name = dice.choice(list(body))
             again = json.dumps(name) if dice.random() < 0.5 else '"' + "".join(f"\\u{ord(c):04x}" for c in name) + '"'
-            text = text[:-1] + f", {again}: {_text(self._nasty(2))}}}"
+            text = text[:-1] + f", {again}: {json.dumps(self._nasty(2))}}}"
         elif how == 2:
             at = text.index(":") + 1
             text = text[:at] + dice.choice(LITERALS) + text[text.index(",", at) if "," in text[at:] else -1 :]
@@ -397,10 +396,6 @@ def _head(method: str, path: str, lines: list[str], media: str = "application/js
     close = [] if any(line.startswith("Connection: keep") for line in lines) else ["Connection: close"]
     all_ = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Content-Type: {media}", *close, *lines, "", ""]
     return "\r\n".join(all_).encode("utf-8", "surrogatepass")
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value)
 
 
 def _dump(body: Any) -> bytes:

@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import shutil
 import sys
 import tempfile
 import time
@@ -26,29 +25,18 @@ from typing import Any
 import psutil
 from mutants import Mutants, Shot
 from nasty import WORDS
-from served import Served, left_of
+from served import EMBEDDER, TOOLS, Broken, Served, furnish
 
 from assay import measure
-from assay.catalog import bundled_folder
 
-MODELS = ("notes-4m", "notes-0.5m", "tooled")
-EMBEDDER = "embedder"
-TEMPLATE = (
-    "{% if tools %}<|im_start|>system\n{{ tools | tojson }}\n<tool_call></tool_call><|im_end|>\n{% endif %}"
-    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content or '' }}"
-    "{% for call in message.tool_calls or [] %}<tool_call>{{ call.function | tojson }}</tool_call>{% endfor %}"
-    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
+MODELS = ("notes-4m", "notes-0.5m", TOOLS)
 PATIENCE_S = 90.0
+GONE_S = 5.0
 GROWTH = 1.3
 SLACK = 32 << 20
 """What a process may hold at the end beyond ``GROWTH`` times what it held after the first fifth, in bytes."""
 MOST_SHOWN = 20
 MOST_ANSWER = 64 << 20
-
-
-class Broken(Exception):
-    """Something was not held."""
 
 
 class Barrage:
@@ -201,19 +189,6 @@ def held(barrage: Barrage, code: int | None, left: list[int]) -> None:
             raise Broken(f"{name} grew from {sizes[0] / 1e6:.0f} to {sizes[-1] / 1e6:.0f} MB")
 
 
-def furnish(home: Path) -> None:
-    """A model that takes tools and one that embeds, beside the bundled ones."""
-    bundled, tooled = bundled_folder(), home / "tooled"
-    shutil.copytree(bundled / "notes-4m" / "notes-4m-onnx-int4", tooled)
-    (tooled / "chat_template.jinja").write_text(TEMPLATE)
-    small = bundled / "notes-0.5m" / "notes-0.5m-q8_0.gguf"
-    entries = [
-        {"alias": "tooled", "path": str(tooled)},
-        {"alias": EMBEDDER, "path": str(small), "task": "embeddings"},
-    ]
-    (home / "models.json").write_text(json.dumps(entries))
-
-
 def table(barrage: Barrage) -> str:
     """What became of each kind."""
     kinds = sorted({kind for kind, _ in barrage.outcomes})
@@ -244,15 +219,14 @@ def main() -> int:
         except (Broken, OSError) as error:
             trouble = error
         finally:
-            children = served.children()
-            code = served.stop()
+            code, left = served.end(GONE_S)
         seconds = time.monotonic() - began
         try:
-            held(barrage, code, left_of(children, 5))
+            held(barrage, code, left)
         except Broken as broken:
             trouble = Broken(f"{trouble}\n{broken}" if trouble else str(broken))
         if trouble:
-            print(f"{(home / 'benchmark.log').read_text()[-6000:]}\nbroken: {trouble}", file=sys.stderr)
+            print(f"{served.told(6000)}\nbroken: {trouble}", file=sys.stderr)
     print(f"{sum(barrage.outcomes.values())} requests in {seconds:.0f} s; the slowest took {barrage.slowest[0]:.1f} s "
           f"({barrage.slowest[1]}).\n\n{table(barrage)}\n")  # fmt: skip
     for name in ("service", *MODELS, EMBEDDER):

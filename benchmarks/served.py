@@ -1,4 +1,4 @@
-"""A service for the benchmarks: ``assay serve`` as a process of its own, and what can be seen of it from outside."""
+"""A service to hold something of: ``assay serve`` as a process of its own, and what can be seen of it from outside."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -16,16 +17,30 @@ from typing import Any, Self
 
 import psutil
 
+from assay.catalog import bundled_folder
+
 READY_S = 60.0
+TOOLS, EMBEDDER = "tooled", "embedder"
+TEMPLATE = (
+    "{% if tools %}<|im_start|>system\nTools: {{ tools | tojson }}\n"
+    'Answer with <tool_call>{"name": ..., "arguments": ...}</tool_call><|im_end|>\n{% endif %}'
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content or '' }}"
+    "{% for call in message.tool_calls or [] %}<tool_call>{{ call.function | tojson }}</tool_call>{% endfor %}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+class Broken(Exception):
+    """Something was not held."""
 
 
 class Served:
     """``assay serve`` on a free port; use it as a context. ``address`` is its root, ``pid`` its process."""
 
-    def __init__(self, home: Path, *words: str, log: Path | None = None) -> None:
+    def __init__(self, home: Path, *words: str) -> None:
         self._home = home
         self._words = words
-        self._log = log or home / "benchmark.log"
+        self._log = home / "benchmark.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.address = ""
 
@@ -42,13 +57,16 @@ class Served:
         self._home.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "assay", "serve", *self._words, "--port", str(port), "--home", str(self._home)]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([*command, "-o", "json"], stdout=subprocess.PIPE, stderr=log)
+            self._process = subprocess.Popen(
+                [*command, "-o", "json"], stdout=subprocess.PIPE, stderr=log, cwd=self._home
+            )
         assert self._process.stdout is not None
         readable, _, _ = select.select([self._process.stdout], [], [], READY_S)
         line = os.read(self._process.stdout.fileno(), 65536) if readable else b""
         if not line:
             self.kill()
-            raise RuntimeError(f"the service did not come up: {self._log.read_text()[-2000:]}")
+            self._process.stdout.close()
+            raise RuntimeError(f"the service did not come up: {self.told(2000)}")
         self.address = json.loads(line)["address"]
         return time.monotonic() - began
 
@@ -63,6 +81,10 @@ class Served:
         asked = urllib.request.Request(self.address + path, json.dumps(body).encode(), head)
         with urllib.request.urlopen(asked, timeout=300) as answer:
             return json.load(answer)
+
+    def told(self, most: int) -> str:
+        """The last ``most`` characters of its log, of all its starts."""
+        return self._log.read_text()[-most:]
 
     def children(self) -> list[psutil.Process]:
         """Every process that it has started."""
@@ -100,6 +122,11 @@ class Served:
             self._process.stdout.close()
         return code
 
+    def end(self, seconds: float) -> tuple[int | None, list[int]]:
+        """``stop`` it; its exit code, and which of its processes still run ``seconds`` later."""
+        children = self.children()
+        return self.stop(), left_of(children, seconds)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -108,6 +135,19 @@ class Served:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def furnish(home: Path) -> None:
+    """A model that takes tools and one that embeds, beside the bundled ones."""
+    bundled, tooled = bundled_folder(), home / TOOLS
+    shutil.copytree(bundled / "notes-4m" / "notes-4m-onnx-int4", tooled)
+    (tooled / "chat_template.jinja").write_text(TEMPLATE)
+    small = bundled / "notes-0.5m" / "notes-0.5m-q8_0.gguf"
+    entries = [
+        {"alias": TOOLS, "path": str(tooled)},
+        {"alias": EMBEDDER, "path": str(small), "task": "embeddings"},
+    ]
+    (home / "models.json").write_text(json.dumps(entries))
 
 
 def left_of(processes: list[psutil.Process], seconds: float) -> list[int]:

@@ -5,25 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import aiohttp
 
 
 class Answer(NamedTuple):
-    """Seconds and tokens. ``tokens`` is the server's own count, None where it tells none; ``chunks`` hold text."""
+    """Seconds until the first text, tokens per second after it, and tokens.
+
+    ``tokens`` is the server's own count; where it tells none, that of the chunks that hold text.
+    """
 
     ttft: float
     rate: float
-    tokens: int | None
-    chunks: int
-    done: float
+    tokens: int
 
 
-async def ask(session: aiohttp.ClientSession, base: str, model: str, words: str, tokens: int, **more: Any) -> Answer:
+async def ask(session: aiohttp.ClientSession, base: str, model: str, words: str, tokens: int) -> Answer:
     """A greedy chat of at most ``tokens`` tokens, streamed. ``rate`` is tokens per second after the first chunk."""
     messages = [{"role": "user", "content": words}]
-    body = {"model": model, "messages": messages, "max_tokens": tokens, "temperature": 0, "stream": True, **more}
+    body = {"model": model, "messages": messages, "max_tokens": tokens, "temperature": 0, "stream": True}
     body["stream_options"] = {"include_usage": True}
     began = time.perf_counter()
     first = last = 0.0
@@ -42,17 +43,13 @@ async def ask(session: aiohttp.ClientSession, base: str, model: str, words: str,
                 if (choice.get("delta") or {}).get("content"):
                     first, last, chunks = first or now, now, chunks + 1
             told = (event.get("usage") or {}).get("completion_tokens", told)
-    done = time.perf_counter()
     made = told if told is not None else chunks
     rate = (made - 1) / (last - first) if last > first and made > 1 else 0.0
-    return Answer(first - began, rate, told, chunks, done - began)
+    return Answer(first - began, rate, made)
 
 
-async def together(
-    session: aiohttp.ClientSession, base: str, model: str, prompts: list[str], tokens: int, **more: Any
-) -> float:
+async def together(session: aiohttp.ClientSession, base: str, model: str, prompts: list[str], tokens: int) -> float:
     """Tokens per second of all prompts asked at once, over the time until the last has ended."""
     began = time.perf_counter()
-    answers = await asyncio.gather(*(ask(session, base, model, words, tokens, **more) for words in prompts))
-    made = sum(answer.tokens if answer.tokens is not None else answer.chunks for answer in answers)
-    return made / (time.perf_counter() - began)
+    answers = await asyncio.gather(*(ask(session, base, model, words, tokens) for words in prompts))
+    return sum(answer.tokens for answer in answers) / (time.perf_counter() - began)

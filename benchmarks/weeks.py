@@ -26,7 +26,7 @@ from typing import Any
 
 import aiohttp
 import psutil
-from served import Served, left_of
+from served import Broken, Served
 
 from assay import measure
 
@@ -36,6 +36,7 @@ GROWTH = 1.25
 """What the service may hold at the end over what it held after the first tenth."""
 FILES_MORE = 12
 PATIENCE_S = 120.0
+GONE_S = 5.0
 CLEAR = frozenset(
     {
         "model_lost",
@@ -48,10 +49,6 @@ CLEAR = frozenset(
     }
 )
 """What may be said of a request that was right, where workers are killed all the time."""
-
-
-class Broken(Exception):
-    """Something was not held."""
 
 
 class Load:
@@ -225,14 +222,12 @@ def main() -> int:
             with contextlib.suppress(OSError):
                 print(served.get("/assay/status"), file=sys.stderr)
         finally:
-            children = served.children()
-            code = served.stop()
-        left = left_of(children, 5)
+            code, left = served.end(GONE_S)
         seconds = time.monotonic() - began
         try:
             held(load, code, left)
         except Broken as broken:
-            print(f"broken: {broken}\n{Path(folder, 'benchmark.log').read_text()[-3000:]}", file=sys.stderr)
+            print(f"broken: {broken}\n{served.told(3000)}", file=sys.stderr)
             return 1
     total = sum(load.outcomes.values())
     print(f"{total} requests in {seconds:.0f} s, workers killed or stopped {load.killed} times.\n")

@@ -1,12 +1,14 @@
-"""Amounts of memory as people write them."""
+"""Amounts of memory and of time as people write them."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.amounts import format_amount, parse_amount
+from assay.amounts import format_amount, parse_amount, parse_moment
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,13 @@ def test_what_is_shown_is_within_a_twentieth_of_its_unit(size: int) -> None:
 )  # fmt: skip
 def test_shown(size: int, shown: str) -> None:
     assert format_amount(size) == shown
+
+
+def test_a_time_lies_before_now_or_ahead() -> None:
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    assert parse_moment("2 D", now) == datetime(2026, 11, 20, 12, tzinfo=UTC)
+    assert parse_moment("2 D", now, ahead=True) == datetime(2026, 11, 24, 12, tzinfo=UTC)
+    for ahead in (False, True):
+        assert parse_moment("2027-01-31", now, ahead=ahead) == datetime(2027, 1, 31, tzinfo=UTC)
+        with pytest.raises(ValueError, match="beyond the calendar"):
+            parse_moment("999999w", now, ahead=ahead)

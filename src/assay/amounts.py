@@ -1,9 +1,10 @@
-"""Amounts of memory as people write them: ``8``, ``"8"``, ``"2.4 GB"``, ``"6GiB"``."""
+"""Amounts as people write them: of memory (``8``, ``"8"``, ``"2.4 GB"``, ``"6GiB"``), and of time (``"7d"``)."""
 
 from __future__ import annotations
 
 import math
 import re
+from datetime import UTC, datetime, timedelta
 
 UNITS = {
     "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
@@ -11,6 +12,8 @@ UNITS = {
     "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
 }  # fmt: skip
 AMOUNT = re.compile(r"\s*(?P<number>\d+(?:\.\d*)?|\.\d+)\s*(?P<unit>[a-zA-Z]*)\s*")
+SPANS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+SPAN = re.compile(r"(?P<count>[0-9]{1,6})\s*(?P<unit>[hdw])", re.IGNORECASE)
 
 
 def parse_amount(value: float | str, unit: str) -> int:
@@ -30,6 +33,23 @@ def parse_amount(value: float | str, unit: str) -> int:
     if not math.isfinite(size) or size < 0:
         raise ValueError(f"{value!r} is no amount; 8 or 8 GB would be")
     return round(size)
+
+
+def parse_moment(text: str, now: datetime, *, ahead: bool = False) -> datetime:
+    """``12h``, ``7d`` or ``2w`` before ``now``, after it with ``ahead``; or a date, in UTC unless it names a zone.
+
+    Raises:
+        ValueError: neither, or beyond the calendar.
+    """
+    span = SPAN.fullmatch(text.strip())
+    try:
+        if span is not None:
+            length = int(span["count"]) * SPANS[span["unit"].lower()]
+            return now + length if ahead else now - length
+        when = datetime.fromisoformat(text.strip())
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is beyond the calendar") from error
 
 
 def format_amount(size: int) -> str:

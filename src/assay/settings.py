@@ -68,6 +68,14 @@ class Settings:
     sources: tuple[tuple[str, str], ...] = ()
     """Where each value that is not a default came from."""
 
+    def source(self, field: str) -> str:
+        """Where the value of ``field`` came from: a flag, a variable, a file; ``default`` where nobody has set it."""
+        return dict(self.sources).get(field, "default")
+
+    def by_project(self, field: str) -> bool:
+        """Whether a project's file set it, which may have come from elsewhere."""
+        return Path(self.source(field)).name == PROJECT_FILE
+
     @property
     def runs(self) -> Path:
         """Folder that holds one folder per run."""

@@ -44,11 +44,16 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def open_(hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    """Open an installation with a home that holds nothing yet, beside the hub; the hub's log is empty."""
+def quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that is set where the tests run."""
     for name in list(os.environ):
-        if name.startswith(("ASSAY_", "BENCH_", "HF_", "HUGGING")):
+        if name.startswith(("ASSAY_", "BENCH_", "HF_", "HUGGING", "OPENAI_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def open_(hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet_environment: None) -> Iterator[Open]:
+    """Open an installation with a home that holds nothing yet, beside the hub; the hub's log is empty."""
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     monkeypatch.chdir(tmp_path)

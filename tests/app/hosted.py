@@ -57,7 +57,7 @@ class Nothing:
 
     async def drain(self) -> bool:
         self.at("drain")
-        while "slow-drain" in self.words and not (self.ground.options.home / "go").exists():  # noqa: ASYNC110
+        while "slow-drain" in self.words and not (self.ground.options.settings.home / "go").exists():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         return "cut-off" not in self.words
 

@@ -13,6 +13,9 @@ import aiohttp
 import psutil
 import pytest
 
+from assay import app
+from assay.app.here import Here
+from assay.catalog import bundled_folder
 from assay.serve import Live, Offer
 from assay.types import EngineOptions, Variant
 
@@ -25,6 +28,13 @@ def scripted(id: str = "scripted-1", **script: Any) -> Offer:  # noqa: A002
     variant = Variant(id=id, alias=id, format="openvino", source="test")
     options = EngineOptions(slots=2, context_length=64, extra={"script": json.dumps(script)})
     return Offer(variant=variant, engine="scripted", options=options, needs=1 << 20)
+
+
+def taken_in(here: Here) -> Variant:
+    """A bundled model, taken into the store of ``here``."""
+    file = bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf"
+    (stored,) = app.import_models(str(file), home=here.settings.home)
+    return here.store.placed(stored)
 
 
 async def until(true: Callable[[], bool]) -> None:

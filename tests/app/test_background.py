@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -34,16 +34,15 @@ from assay.app.serve_options import Asked, wanted_service
 from assay.app.service_client import ServiceClient, find_service, need_service
 from assay.errors import BadConfig, BadInput, ServiceError, ServiceNotRunning
 from assay.serve.overhear import KINDS
-from assay.serve.place import Born, Place, born
+from assay.serve.place import Born, Place
+from tests.waiting import kill, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by signals")
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet_environment: None) -> Iterator[Path]:
     """A home of its own, whose service is gone when the test is over."""
-    for name in [name for name in os.environ if name.startswith(("ASSAY_", "HF_", "OPENAI_"))]:
-        monkeypatch.delenv(name)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     place = tmp_path / "home"
@@ -56,20 +55,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def wanted(**flags: object) -> Asked:
     return wanted_service(home=None, flags={"serve_port": "0", **flags})
-
-
-def kill(pid: int) -> None:
-    created = born(pid)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    until(lambda: created is None or not Born(pid, created).lives)
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
 
 
 def left(home: Path) -> list[psutil.Process]:

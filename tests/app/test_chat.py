@@ -20,7 +20,7 @@ from assay.app.tuning import Tuning
 from assay.errors import BadInput, EngineError, EngineStartFailed, NothingMeasured, UnknownModel
 from assay.types import RequestError, Sample, Variant
 
-PLACE = Place(variant="m:q8_0", engine="scripted", where="here", context_length=100)
+PLACE = Place(variant="m:q8_0", engine="scripted", where="here", why_there="scripted", context_length=100)
 OUTGROWN = RequestError(kind="http", status=400, message="HTTP 400: the prompt has 120 tokens, but the context is 100")
 
 

@@ -78,7 +78,7 @@ def test_the_best_is_judged_by_its_own_header(open_: Open, hub: Server) -> None:
     choice = choose(here.catalog.find("hf:acme/Part-GGUF"), here, sizing)
     assert choice.best is not None
     assert choice.best.variant.id == "part:q8_0", "its size and its sibling's header speak for it"
-    best = best_of(choice, sizing)
+    best = best_of(choice, sizing).variant
     assert best.id == "part:q4_0"
     stored = fetch([best], here, transfers=Silent())
     assert [one.variant.id for one in stored] == ["part:q4_0"]

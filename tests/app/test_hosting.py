@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from assay.app.service_client import ServiceClient
 from assay.errors import ServiceError
 from assay.serve.event_log import tail
 from assay.serve.place import Place, ServiceState
+from tests.waiting import until
 
 PROGRAM = Path(__file__).with_name("hosted.py")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")
@@ -61,21 +62,12 @@ def running(home: Path) -> ServiceState:
     return state
 
 
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
-
-
 def events(home: Path) -> list[str]:
     return [line.partition(" ")[2] for line in tail(Place(home).log, 200)]
 
 
 @pytest.fixture(autouse=True)
-def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("ASSAY_")]:
-        monkeypatch.delenv(name)
+def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quiet_environment: None) -> None:
     monkeypatch.chdir(tmp_path)
 
 

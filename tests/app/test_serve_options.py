@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +31,7 @@ FLAGS: dict[str, st.SearchStrategy[Any]] = {
 
 
 @pytest.fixture(autouse=True)
-def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("ASSAY_")]:
-        monkeypatch.delenv(name)
+def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quiet_environment: None) -> None:
     monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
 
@@ -72,15 +69,16 @@ def test_a_home_is_whole_whoever_named_it(tmp_path: Path, monkeypatch: pytest.Mo
 def test_flags_come_before_settings_and_settings_before_defaults(tmp_path: Path) -> None:
     (tmp_path / "assay.toml").write_text("[serve]\nttl = 30\nqueue = 4\npreload = ['notes-4m']\n", encoding="utf-8")
     options = options_for(wanted_service(home=None, flags={"serve_ttl_s": "never", "serve_routes": ["f=a,b"]}))
-    assert options.home == tmp_path / "home"
-    assert options.ttl_s is None
-    assert options.queue == 4
-    assert options.port == 5273
-    assert options.host == "127.0.0.1"
-    assert options.models == ("notes-4m",)
-    assert options.routes == (("f", ("a", "b")),)
-    assert not options.no_key
-    assert not options.log_prompts
+    settings = options.settings
+    assert settings.home == tmp_path / "home"
+    assert settings.serve_ttl_s is None
+    assert settings.serve_queue == 4
+    assert settings.serve_port == 5273
+    assert settings.serve_host == "127.0.0.1"
+    assert settings.serve_preload == ("notes-4m",)
+    assert settings.serve_routes == (("f", ("a", "b")),)
+    assert not options.asked.no_key
+    assert not options.asked.log_prompts
 
 
 def test_the_folder_of_the_start_counts_wherever_a_restart_is_asked_for(
@@ -89,7 +87,7 @@ def test_the_folder_of_the_start_counts_wherever_a_restart_is_asked_for(
     (tmp_path / "assay.toml").write_text("[serve]\nqueue = 4\n", encoding="utf-8")
     asked = wanted_service(home=None, flags={})
     monkeypatch.chdir("/")
-    assert options_for(asked).queue == 4
+    assert options_for(asked).settings.serve_queue == 4
 
 
 @pytest.mark.parametrize(("key", "flag"), [("allow_hosts", "--allow-host"), ("allow_origins", "--allow-origin")])
@@ -102,8 +100,8 @@ def test_who_comes_in_is_not_for_a_projects_file_to_say(tmp_path: Path, key: str
     (tmp_path / "assay.toml").unlink()
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "config.toml").write_text(text, encoding="utf-8")
-    options = options_for(wanted_service(home=None, flags={}))
-    assert ("https://evil.example",) in {options.allow_hosts, options.allow_origins}
+    settings = options_for(wanted_service(home=None, flags={})).settings
+    assert ("https://evil.example",) in {settings.serve_allow_hosts, settings.serve_allow_origins}
 
 
 @pytest.mark.parametrize("one", ["serve_tls_cert", "serve_tls_key"])

@@ -15,14 +15,12 @@ import aiohttp
 import psutil
 import pytest
 
-from assay import app
 from assay.app.here import Here, open_here
 from assay.app.workers import Workers
-from assay.catalog import bundled_folder
 from assay.serve import Limits, Listed, Offer, Refused, Route
 from assay.serve.service import Service
 from assay.types import EngineOptions
-from tests.app.processes import CAP_S, answer, children, pid_of, posix, scripted, until
+from tests.app.processes import CAP_S, answer, children, pid_of, posix, scripted, taken_in, until
 from tests.engines.conftest import plugin_site
 
 __all__ = ["plugin_site"]
@@ -196,9 +194,7 @@ def test_a_stop_under_way_of_a_load_leaves_no_process(here: Here) -> None:
 @posix
 @pytest.mark.engines
 def test_what_a_dead_worker_held_is_let_go(here: Here) -> None:
-    file = bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf"
-    (stored,) = app.import_models(str(file), home=here.settings.home)
-    variant = here.store.placed(stored)
+    variant = taken_in(here)
     options = EngineOptions(context_length=512)
 
     async def go() -> None:

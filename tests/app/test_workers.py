@@ -17,14 +17,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from assay import app
 from assay.app.here import Here, open_here
 from assay.app.workers import Workers
-from assay.catalog import bundled_folder, bundled_variants
+from assay.catalog import bundled_variants
 from assay.errors import BadInput, EngineStartFailed
 from assay.serve import Live, Offer, Pulse
 from assay.types import EngineOptions, Variant
-from tests.app.processes import CAP_S, answer, children, pid_of, posix, scripted, until
+from tests.app.processes import CAP_S, answer, children, pid_of, posix, scripted, taken_in, until
 from tests.engines.conftest import plugin_site
 
 __all__ = ["plugin_site"]
@@ -336,10 +335,7 @@ def test_free_memory_is_told(here: Here) -> None:
 
 @pytest.mark.engines
 def test_a_model_of_the_store_is_held_while_it_is_up_and_its_peak_remembered(here: Here) -> None:
-    (stored,) = app.import_models(
-        str(bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf"), home=here.settings.home
-    )
-    variant = here.store.placed(stored)
+    variant = taken_in(here)
     offer = Offer(variant=variant, engine="llamacpp", options=EngineOptions(slots=2, context_length=512))
 
     async def go() -> None:
@@ -358,9 +354,7 @@ def test_a_model_of_the_store_is_held_while_it_is_up_and_its_peak_remembered(her
 
 
 def test_a_start_that_fails_holds_nothing(here: Here) -> None:
-    file = bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf"
-    (stored,) = app.import_models(str(file), home=here.settings.home)
-    variant = here.store.placed(stored)
+    variant = taken_in(here)
     offer = Offer(variant=variant, engine="llamacpp", options=EngineOptions(device="none"))
 
     async def go() -> None:
@@ -373,9 +367,7 @@ def test_a_start_that_fails_holds_nothing(here: Here) -> None:
 
 
 def test_a_start_that_waits_for_another_process_can_be_cancelled(here: Here) -> None:
-    file = bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf"
-    (stored,) = app.import_models(str(file), home=here.settings.home)
-    variant = here.store.placed(stored)
+    variant = taken_in(here)
 
     async def go() -> None:
         before = children()

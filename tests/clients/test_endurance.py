@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.clients.conftest import BENCHMARKS
+
 pytestmark = pytest.mark.engines
-PROGRAMS = Path(__file__).parents[2] / "benchmarks"
 
 
 def run(program: str, *words: str) -> str:
     """What it printed; it ends with 0 where all that it holds was held."""
-    command = [sys.executable, str(PROGRAMS / program), *words]
+    command = [sys.executable, str(BENCHMARKS / program), *words]
     told = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280)
     assert told.returncode == 0, told.stderr[-6000:]
     return told.stdout

@@ -46,7 +46,7 @@ def test_tools(litellm: Any, running: Running) -> None:
 
 
 def test_embeddings(litellm: Any, running: Running) -> None:
-    more = {**asked(running, running.embeddings)}
+    more = asked(running, running.embeddings)
     del more["max_tokens"]
     answer = litellm.embedding(input=[WORDS, "other words"], encoding_format="float", **more)
     assert len(answer.data) == 2

@@ -10,7 +10,7 @@ import pytest
 from tests.clients.conftest import Running
 from tests.clients.tour import MESSAGES, SCHEMA, WEATHER, WORDS, check_call, check_schema
 
-openai = pytest.importorskip("openai", reason="the package openai is not installed (requirements in tests/clients)")
+openai = pytest.importorskip("openai", reason="the package openai is not installed")
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("default")]
 FORMAT = {"type": "json_schema", "json_schema": {"name": "item", "schema": SCHEMA, "strict": True}}
 MORE: Any = {"max_tokens": 120, "temperature": 0}

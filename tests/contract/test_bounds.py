@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from assay.app import directory
 from assay.catalog import memory
-from assay.engines import llamacpp, llamacpp_embeddings, llamacpp_server, onnxruntime_genai_api, onnxruntime_genai_batch
+from assay.engines import llamacpp, llamacpp_server, onnxruntime_genai_api, onnxruntime_genai_batch
+from assay.engines.llamacpp_embeddings import pooling_of
+from assay.formats import GgufHeader
+from assay.types import Variant
+from assay.types.variant import EMBEDDINGS, TALKING
 
 
 @pytest.mark.parametrize(
@@ -23,6 +26,9 @@ def test_bounds_are_told_as_they_are(room: object, names: tuple[str, ...]) -> No
     assert [getattr(memory, name) for name in names] == [getattr(room, name) for name in names]
 
 
-def test_what_is_listed_for_embeddings_is_what_the_engine_gives_them_of() -> None:
-    told = (llamacpp_embeddings.WORDS, llamacpp_embeddings.TALKING)
-    assert told == (directory.EMBEDDINGS, directory.TALKING)
+@pytest.mark.parametrize("words", [(), *((word,) for word in sorted(EMBEDDINGS | TALKING)), ("embeddings", "chat")])
+def test_what_is_listed_for_embeddings_is_what_the_engine_gives_them_of(words: tuple[str, ...]) -> None:
+    variant = Variant(id="m:q8_0", alias="m", format="gguf", source="test", tasks=words)
+    header = GgufHeader(3, {"general.architecture": "qwen3"}, (), {}, {})
+    assert variant.embeds is (words in {(word,) for word in EMBEDDINGS})
+    assert (pooling_of(header, variant) == "mean") is variant.embeds

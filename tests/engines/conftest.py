@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,13 @@ class Client:
         async with self.session.get(self.endpoint.url.removesuffix("/v1") + "/health") as response:
             return {"http": response.status, **await response.json()}
 
+    async def reached(self, name: str, least: int = 1) -> dict[str, Any]:
+        """Health once what it calls ``name`` is at least ``least``."""
+        async with asyncio.timeout(60):
+            while (health := await self.health())[name] < least:  # noqa: ASYNC110 - the event is in another process
+                await asyncio.sleep(0.001)
+        return health
+
     async def settled(self) -> dict[str, Any]:
         """Health once no generation runs any more."""
         async with asyncio.timeout(60):
@@ -135,10 +142,29 @@ def live() -> Callable[[Variant, EngineOptions, Use], None]:
     return run
 
 
+Run = Callable[[Use], None]
+
+
 @pytest.fixture(scope="session")
-def client_class() -> type[Client]:
-    """For tests that keep a worker for longer than one function."""
-    return Client
+def kept() -> Callable[[Variant, EngineOptions], AbstractContextManager[Run]]:
+    """For tests that share a worker: ``with kept(variant, options) as run``, then ``run(use)`` for each function."""
+
+    @contextmanager
+    def keep(variant: Variant, options: EngineOptions) -> Iterator[Run]:
+        engine = engines.for_variant(variant)
+        endpoint = asyncio.run(engine.start(variant, options))
+
+        def run(use: Use) -> None:
+            async def go() -> None:
+                async with aiohttp.ClientSession() as session:
+                    await use(Client(engine, endpoint, session))
+
+            asyncio.run(go())
+
+        yield run
+        asyncio.run(engine.stop(endpoint))
+
+    return keep
 
 
 @pytest.fixture(scope="session")

@@ -54,20 +54,10 @@ def variant(request: pytest.FixtureRequest) -> Iterator[Variant]:
 
 
 @pytest.fixture(scope="module")
-def run(variant: Variant, client_class: Any) -> Iterator[Run]:
+def run(variant: Variant, kept: Any) -> Iterator[Run]:
     """Run an async function against the one worker that most tests share; its slots are fewer than some requests."""
-    engine = engines.for_variant(variant)
-    endpoint = asyncio.run(engine.start(variant, options(slots=3)))
-
-    def one(use: Use) -> None:
-        async def go() -> None:
-            async with aiohttp.ClientSession() as session:
-                await use(client_class(engine, endpoint, session))
-
-        asyncio.run(go())
-
-    yield one
-    asyncio.run(engine.stop(endpoint))
+    with kept(variant, options(slots=3)) as run:
+        yield run
 
 
 def options(slots: int) -> EngineOptions:
@@ -381,8 +371,7 @@ def test_a_killed_worker_is_an_error_and_a_status(variant: Variant, live: Live, 
                     _ = [event async for event in events]
             else:
                 request = asyncio.create_task(client.complete("We", n=64, **WILD))
-                while not (await client.health())["running"]:  # noqa: ASYNC110 - the event is in another process
-                    await asyncio.sleep(0.005)
+                await client.reached("running")
                 os.kill(client.endpoint.pid, signal.SIGKILL)
                 with pytest.raises(aiohttp.ClientError):
                     await request

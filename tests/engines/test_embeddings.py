@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from assay import engines
-from assay.catalog.bundled import bundled_variants
 from assay.compile import read_checkpoint
 from assay.compile.gguf_file import write_gguf
 from assay.engines.llamacpp_embeddings import pooling_of
@@ -199,8 +198,7 @@ def test_a_client_that_leaves_takes_its_texts_with_it(tmp_path: Path, live: Live
 
     async def use(client: Any) -> None:
         request = asyncio.create_task(client.post("/embeddings", input=[[5] * 60] * MAX_INPUTS))
-        while not (await client.health())["running"]:  # noqa: ASYNC110 - the event is in another process
-            await asyncio.sleep(0.001)
+        await client.reached("running")
         request.cancel()
         assert (await client.settled())["progress"] == MAX_INPUTS
         assert (await client.post("/embeddings", input="a"))[0] == 200
@@ -229,13 +227,13 @@ def test_a_model_that_talks_gives_the_mean_where_its_entry_asks_for_embeddings(t
 
 @pytest.mark.engines
 @pytest.mark.parametrize("name", ["notes-4m:q8_0", "notes-4m:onnx-int4"])
-def test_a_model_that_talks_gives_none(name: str, live: Live) -> None:
+def test_a_model_that_talks_gives_none(name: str, live: Live, bundled: Mapping[str, Variant]) -> None:
     async def use(client: Any) -> None:
         status, body = await client.post("/embeddings", input="a")
         assert (status, body["error"]["code"], body["error"]["param"]) == (400, "unsupported", "model")
         assert "embeddings" in body["error"]["message"]
 
-    live(next(v for v in bundled_variants() if v.id == name), EngineOptions(context_length=256), use)
+    live(bundled[name], EngineOptions(context_length=256), use)
 
 
 @pytest.mark.engines
@@ -310,7 +308,6 @@ class Width:
     """As much of a model as the body is checked against."""
 
     width = 8
-    generates = False
 
     def embed(self, prompt: Any) -> Any:
         raise AssertionError(prompt)

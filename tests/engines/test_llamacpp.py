@@ -145,8 +145,7 @@ def test_a_long_prompt_is_given_up_between_two_steps(variant: Variant, live: Liv
 
     async def use(client: Any) -> None:
         request = asyncio.create_task(client.complete([[5] * 2000] * 16, max_tokens=40, temperature=50, seed=1))
-        while not (await client.health())["running"]:  # noqa: ASYNC110 - the event is in another process
-            await asyncio.sleep(0.005)
+        await client.reached("running")
         request.cancel()
         health = await client.settled()
         assert health["cancelled"] >= 1

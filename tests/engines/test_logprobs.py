@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.catalog.bundled import bundled_variants
+from assay import engines
 from assay.compile import read_checkpoint
 from assay.compile.gguf_file import write_gguf
 from assay.engines.llamacpp_scores import Scores
@@ -227,22 +227,13 @@ def test_progress_moves_while_a_prompt_is_read(with_script: RunScript) -> None:
     async def use(client: Any) -> None:
         assert (await client.health())["progress"] == 0
         request = asyncio.create_task(client.complete("a"))
-        while (health := await client.health())["progress"] < 3:  # noqa: ASYNC110 - the event is in another process
-            await asyncio.sleep(0.01)
+        health = await client.reached("progress", 3)
         assert (health["progress"], health["running"], health["generated_tokens"]) == (3, 1, 0)
         request.cancel()
         health = await client.settled()
         assert (health["progress"], health["running"]) == (4, 0)
 
     with_script(use, reads=3, endless=True)
-
-
-def bundled(name: str) -> Variant:
-    return next(variant for variant in bundled_variants() if variant.id == name)
-
-
-def engine_of(variant: Variant) -> str:
-    return {"gguf": "llamacpp", "onnx": "onnxruntime_genai"}[variant.format]
 
 
 def checked(logprobs: dict[str, Any], count: int) -> None:
@@ -261,12 +252,15 @@ def checked(logprobs: dict[str, Any], count: int) -> None:
 
 @pytest.mark.engines
 @pytest.mark.parametrize("name", REAL)
-def test_the_engines_tell_what_their_prober_reads(name: str, live: Live, tmp_path: Path) -> None:
-    variant = bundled(name)
-    (made,) = probe(variant, engine_of(variant), ProbeRequest(prompts=(IDS,), new_tokens=6), tmp_path).greedy
+def test_the_engines_tell_what_their_prober_reads(
+    name: str, live: Live, bundled: Mapping[str, Variant], tmp_path: Path
+) -> None:
+    variant = bundled[name]
+    engine = engines.for_variant(variant).name
+    (made,) = probe(variant, engine, ProbeRequest(prompts=(IDS,), new_tokens=6), tmp_path).greedy
     whole = (*IDS, *made)
     request = ProbeRequest(sequences=(Scored(ids=whole, positions=tuple(range(len(whole) - 1))),))
-    rows = np.load(probe(variant, engine_of(variant), request, tmp_path / "rows").distributions)
+    rows = np.load(probe(variant, engine, request, tmp_path / "rows").distributions)
     expected = [float(rows[place, following]) for place, following in enumerate(whole[1:])]
 
     async def use(client: Any) -> None:
@@ -297,7 +291,9 @@ def test_the_engines_tell_what_their_prober_reads(name: str, live: Live, tmp_pat
 
 @pytest.mark.engines
 @pytest.mark.parametrize("name", REAL)
-def test_neither_temperature_nor_bias_nor_cuts_change_what_is_told(name: str, live: Live) -> None:
+def test_neither_temperature_nor_bias_nor_cuts_change_what_is_told(
+    name: str, live: Live, bundled: Mapping[str, Variant]
+) -> None:
     async def use(client: Any) -> None:
         asked: dict[str, Any] = {"prompt": list(IDS), "max_tokens": 1, "logprobs": 20}
         _, plain = await client.post("/completions", **asked, temperature=0)
@@ -323,18 +319,18 @@ def test_neither_temperature_nor_bias_nor_cuts_change_what_is_told(name: str, li
             _, body = await client.complete(last, echo=True, logprobs=top, max_tokens=1, logit_bias={str(FORCED): 100})
             assert len(body["choices"][0]["logprobs"]["tokens"]) == len(last) + 1
 
-    live(bundled(name), SMALL, use)
+    live(bundled[name], SMALL, use)
 
 
 @pytest.mark.engines
-def test_a_long_prompt_is_scored_in_every_part(live: Live, tmp_path: Path) -> None:
+def test_a_long_prompt_is_scored_in_every_part(live: Live, bundled: Mapping[str, Variant], tmp_path: Path) -> None:
     """Longer than what is read at once, with tokens that are padding elsewhere, here and there and at the end."""
-    variant = bundled("notes-4m:onnx-int4")
+    variant = bundled["notes-4m:onnx-int4"]
     pad = read_settings(Path(variant.path or "")).pad
     ids = tuple(300 + i * 7 % 300 if i % 100 else pad for i in range(2 * PART))
     ids = (*ids[:-2], pad, pad)
     request = ProbeRequest(sequences=(Scored(ids=ids, positions=tuple(range(len(ids) - 1))),))
-    rows = np.load(probe(variant, engine_of(variant), request, tmp_path).distributions)
+    rows = np.load(probe(variant, "onnxruntime_genai", request, tmp_path).distributions)
     expected = [float(rows[place, following]) for place, following in enumerate(ids[1:])]
 
     async def use(client: Any) -> None:
@@ -351,7 +347,7 @@ def test_a_long_prompt_is_scored_in_every_part(live: Live, tmp_path: Path) -> No
 
 @pytest.mark.engines
 @pytest.mark.parametrize("name", REAL)
-def test_prompts_that_begin_alike_are_scored_as_alone(name: str, live: Live) -> None:
+def test_prompts_that_begin_alike_are_scored_as_alone(name: str, live: Live, bundled: Mapping[str, Variant]) -> None:
     prompts = [[*IDS, 310, 320], [*IDS, 311], list(IDS), [*IDS, 310, 330, 340], [305, *IDS]]
 
     async def use(client: Any) -> None:
@@ -364,23 +360,22 @@ def test_prompts_that_begin_alike_are_scored_as_alone(name: str, live: Live) -> 
             assert len(found[0]["tokens"]) == len(prompt) + 1
             assert found[0]["token_logprobs"][1:] == pytest.approx(found[1]["token_logprobs"][1:], abs=0.1)
 
-    live(bundled(name), SMALL, use)
+    live(bundled[name], SMALL, use)
 
 
 @pytest.mark.engines
 @pytest.mark.parametrize("name", REAL)
-def test_a_client_that_leaves_ends_an_echo(name: str, live: Live) -> None:
+def test_a_client_that_leaves_ends_an_echo(name: str, live: Live, bundled: Mapping[str, Variant]) -> None:
     async def use(client: Any) -> None:
         asked = client.complete([[*IDS] * 30] * 24, echo=True, max_tokens=0, logprobs=5)
         request = asyncio.create_task(asked)
-        while not (await client.health())["progress"]:  # noqa: ASYNC110 - the event is in another process
-            await asyncio.sleep(0.001)
+        await client.reached("progress")
         request.cancel()
         health = await client.settled()
         assert health["cancelled"] > 0
         assert (await client.complete("We", max_tokens=1))[0] == 200
 
-    live(bundled(name), EngineOptions(context_length=1024), use)
+    live(bundled[name], EngineOptions(context_length=1024), use)
 
 
 class Listed:

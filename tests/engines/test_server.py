@@ -172,8 +172,7 @@ def test_a_request_with_more_prompts_than_slots_leaves_one_to_others(with_script
     async def use(client: Any) -> None:
         async with asyncio.timeout(60):
             many = asyncio.create_task(client.complete(["a", "b", "c", "d", "e"]))
-            while (await client.health())["running"] < 5:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+            await client.reached("running", 5)
             assert (await client.complete("other"))[0] == 200
             await asyncio.gather(client.complete("other"), client.complete("other"))
             _, body = await many

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import jsonschema
 import pytest
 from msgspec import structs
 
-from assay import engines
 from assay.engines.chat_template import ChatTemplate, template_uses
 from assay.engines.worker.model import Refused
 from assay.engines.worker.tools import read_calls, read_tools
@@ -322,7 +319,7 @@ def test_an_engine_that_leaves_the_form_is_not_believed(with_script: Callable[..
 
 @pytest.fixture(scope="module", params=["gguf", "onnx"])
 def run(
-    request: pytest.FixtureRequest, bundled: Mapping[str, Variant], client_class: Any, tmp_path_factory: Any
+    request: pytest.FixtureRequest, bundled: Mapping[str, Variant], kept: Any, tmp_path_factory: Any
 ) -> Iterator[Run]:
     """A bundled model with a template that takes tools, and with a special token that begins calls."""
     found = [v for v in bundled.values() if v.format == request.param and v.alias == "notes-4m"]
@@ -331,18 +328,8 @@ def run(
     source, place = Path(found[0].path or ""), tmp_path_factory.mktemp("tools") / "model"
     make = with_template_gguf if request.param == "gguf" else with_template_onnx
     variant = structs.replace(found[0], path=str(make(source, place)), files=())
-    engine = engines.for_variant(variant)
-    endpoint = asyncio.run(engine.start(variant, EngineOptions(context_length=1024, slots=3)))
-
-    def one(use: Use) -> None:
-        async def go() -> None:
-            async with aiohttp.ClientSession() as session:
-                await use(client_class(engine, endpoint, session))
-
-        asyncio.run(go())
-
-    yield one
-    asyncio.run(engine.stop(endpoint))
+    with kept(variant, EngineOptions(context_length=1024, slots=3)) as run:
+        yield run
 
 
 def with_template_gguf(source: Path, place: Path) -> Path:

@@ -3,8 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
@@ -12,6 +11,7 @@ import pytest
 
 from assay.measure.meters import Meter, process_tree, tree_memory
 from assay.types import Reading
+from tests.waiting import until
 
 MIB = 1024 * 1024
 HOLDS = "import sys; held = bytearray({bytes}); print('ready', flush=True); sys.stdin.read()"
@@ -31,13 +31,6 @@ def program(source: str) -> Iterator[int]:
             yield process.pid
         finally:
             process.kill()
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_the_memory_that_a_process_took_is_seen() -> None:

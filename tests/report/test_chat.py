@@ -17,7 +17,7 @@ from assay.report.escape import clean
 from assay.report.units import UNKNOWN
 from assay.types import NS, Sample
 
-PLACE = Place(variant="m:q8_0", engine="llamacpp", where="here", context_length=2000)
+PLACE = Place(variant="m:q8_0", engine="llamacpp", where="here", why_there="it is", context_length=2000)
 
 
 def sample(prompt: int | None, output: int | None, cached: int | None = None) -> Sample:

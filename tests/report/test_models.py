@@ -175,7 +175,10 @@ def test_an_answer_tells_what_ran_and_how_long_it_took() -> None:
         i=0, variant="tiny:q8_0", engine="llamacpp", prompt="prompt", round=0, phase="measure", prompt_tokens=12,
         output_tokens=8, finish="stop",
     )  # fmt: skip
-    known = {"variant": "tiny:q8_0", "reasons": ("it fits",), "engine": "llamacpp", "engine_version": "1"}
+    known = {
+        "variant": "tiny:q8_0", "reasons": ("it fits",), "engine": "llamacpp", "engine_version": "1", "where": "here",
+        "why_there": "it is",
+    }  # fmt: skip
     lines = models.answered(Answer(**known, load_s=1.5, context_length=2048, sample=sample))  # type: ignore[arg-type]
     assert lines[0] == "ran tiny:q8_0 on llamacpp 1: it fits"
     assert "loaded in 1.50 s" in lines[1]

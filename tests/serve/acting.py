@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from assay.errors import EngineStartFailed, EngineStartKilled, UnknownModel
 from assay.serve import Listed, Live, Offer, Pulse, Route
-from assay.types import Endpoint, EngineOptions, Variant
+from assay.types import Endpoint
+from tests.serve import asking
 
 T = TypeVar("T")
 MB = 1 << 20
@@ -54,8 +55,7 @@ def now() -> float:
 
 def offer(id: str, *, needs: int | None = MB, slots: int = 1, remote: bool = False) -> Offer:  # noqa: A002
     """An offer of a variant of that id, which is an alias of itself."""
-    variant = Variant(id=id, alias=id, format="remote" if remote else "gguf", source=f"http://{id}.test/v1")
-    return Offer(variant=variant, engine="acted", options=EngineOptions(slots=slots), needs=0 if remote else needs)
+    return asking.offer(id, needs, slots=slots, seconds=None, remote=remote)
 
 
 class Names:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from assay.serve import Action, Grant, Limits, ModelState, Offer, Refusal, Refuse, Route, Scheduler, Start, Stop, Ticket
 from assay.types import EngineOptions, File, Variant
 
 GB = 10**9
+BUDGET = 10 * GB
 BROKEN = Refusal(status=503, code="model_failed", message="its file is damaged")
 
 
@@ -32,6 +35,12 @@ def offer(
     return Offer(variant=variant, engine="e", options=options, needs=0 if remote else needs, seconds=seconds)
 
 
+A, B, C = offer("a"), offer("b"), offer("c")
+BIG = offer("big", 8 * GB, seconds=20)
+MID = offer("mid", 5 * GB, seconds=4)
+SMALL = offer("small", 2 * GB, seconds=2)
+
+
 def short(action: Action) -> str:
     """An action in a few words."""
     if isinstance(action, Start):
@@ -49,7 +58,7 @@ class Desk:
     """A scheduler, a clock, and tickets numbered from 1; each method gives the actions that followed."""
 
     def __init__(self, limits: Limits | None = None, *, budget: int | None = None, free: int | None = None) -> None:
-        self.scheduler = Scheduler(limits or Limits(), budget)
+        self.scheduler = Scheduler(structs.replace(limits or Limits(), memory=budget))
         self.now = 1000.0
         self.free = free
         self.tickets = 0

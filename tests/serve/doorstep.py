@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -14,14 +14,14 @@ from aiohttp import web
 
 from assay.errors import EngineStartFailed, UnknownModel
 from assay.serve import Limits, Listed, Live, Offer, Pulse, Route
-from assay.serve.connections import Connections, Site, runner
+from assay.serve.connections import Connections
 from assay.serve.door import Doorway, application
 from assay.serve.metrics import Metrics
 from assay.serve.service import Service
 from assay.serve.tally import Tally
 from assay.types import Endpoint, EngineOptions, Variant
+from tests.serve.opened import Handler, listened
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 QUICK = Limits(drain_s=1, backoff_s=0.01, backoff_most_s=0.02, stall_s=60)
 
 
@@ -73,6 +73,25 @@ def cut(request: web.Request) -> None:
     request.transport.abort()
 
 
+async def cut_off(request: web.Request) -> web.StreamResponse:
+    """No answer at all."""
+    cut(request)
+    return web.Response()
+
+
+class Holds:
+    """A whole answer that waits: ``asked`` is set when a request is there, and ``go_on`` lets its answer come."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        self.asked.set()
+        await self.go_on.wait()
+        return await whole(request)
+
+
 class Model:
     """A model whose ``answer`` may be changed at any time; ``asked`` is what it got: path, headers, body."""
 
@@ -103,6 +122,18 @@ class Model:
         kind, engine = ("remote", "upstream") if self.remote else ("gguf", "fake")
         variant = Variant(id=self.name, alias=self.name, format=kind, source=self.url)  # type: ignore[arg-type]
         return Offer(variant=variant, engine=engine, options=EngineOptions(slots=8), needs=0 if self.remote else 1)
+
+    def dies(self, problem: str, *parts: bytes) -> Handler:
+        """An answer that is none: each part of a stream, if there are any, and then its process is gone."""
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            if parts:
+                await streams(*parts)(request)
+                await asyncio.sleep(0.05)
+            self.problem = problem
+            return await cut_off(request)
+
+        return handler
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.path, request.headers, await request.read()))
@@ -153,22 +184,23 @@ class Models:
         return None
 
 
+@dataclass(frozen=True)
 class Door:
     """What a test has of the open door."""
 
-    def __init__(
-        self, url: str, port: int, client: aiohttp.ClientSession, service: Service, models: Models, app: web.Application
-    ) -> None:
-        self.url = url
-        self.port = port
-        self.client = client
-        self.service = service
-        self.models = models
-        self.app = app
-        self.metrics = Metrics()
-        self.told: list[Tally] = []
-        self.overheard: list[tuple[str, str, str]] = []
-        """Of requests by their id: what, and its text."""
+    port: int
+    client: aiohttp.ClientSession
+    service: Service
+    models: Models
+    app: web.Application
+    metrics: Metrics
+    told: list[Tally]
+    overheard: list[tuple[str, str, str]]
+    """Of requests by their id: what, and its text."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def chat(self, model: str = "m", *, headers: Mapping[str, str] | None = None, **more: Any) -> Any:
         """Post a chat; to be used with ``async with``."""
@@ -180,6 +212,15 @@ class Door:
         sent = {"Content-Type": kind, **headers}
         async with self.client.post(self.url + path, data=body, headers=sent) as answer:
             return answer.status, await answer.json()
+
+    async def begin(
+        self, path: str, *more: str, body: bytes = b"", limit: int = 1 << 16
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Post on a connection of its own, which stays open: header lines in ``more``, and ``body`` as it is."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=limit)
+        lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json", *more]
+        writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+        return reader, writer
 
     async def get(self, path: str) -> tuple[int, Any]:
         """Status and decoded answer."""
@@ -215,25 +256,9 @@ async def open_door(
             overhear=(lambda *heard: overheard.append(heard)) if overhear else None,
             connections=lambda: connections.open,
         )
-        port = await stack.enter_async_context(_listened(app, limits, connections))
+        port = await stack.enter_async_context(listened(app, limits, connections))
         client = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
-        door = Door(f"http://127.0.0.1:{port}", port, client, service, known, app)
-        door.metrics, door.told, door.overheard = metrics, told, overheard
-        yield door
-
-
-@asynccontextmanager
-async def _listened(app: web.Application, limits: Limits, connections: Connections) -> AsyncIterator[int]:
-    running = runner(app, limits)
-    await running.setup()
-    listening = socket.create_server(("127.0.0.1", 0))
-    listening.setblocking(False)
-    try:
-        await Site(running, listening, connections).start()
-        yield listening.getsockname()[1]
-    finally:
-        await running.cleanup()
-        listening.close()
+        yield Door(port, client, service, known, app, metrics, told, overheard)
 
 
 @asynccontextmanager

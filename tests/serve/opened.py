@@ -93,13 +93,22 @@ async def opened(
     for path, handler in (routes or {}).items():
         app.router.add_route("*", path, handler)
     app.router.add_route("*", "/{path:.*}", who)
+    connections = Connections(limits)
+    async with listened(app, limits, connections, tls) as port:
+        yield Opened(port, connections)
+
+
+@asynccontextmanager
+async def listened(
+    app: web.Application, limits: Limits, connections: Connections, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """The application with the real bounds of connections; gives its port."""
     running = runner(app, limits)
     await running.setup()
-    connections = Connections(limits)
     listening = socket.create_server(("127.0.0.1", 0))
     try:
         await Site(running, listening, connections, tls).start()
-        yield Opened(listening.getsockname()[1], connections)
+        yield listening.getsockname()[1]
     finally:
         await running.cleanup()
         listening.close()

@@ -17,10 +17,7 @@ LIMITS = structs.replace(QUICK, bodies=100_000)
 
 async def half_sent(door: Door) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A request whose body lacks its last byte."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
-    lines = ["POST /v1/completions HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
-    writer.write("\r\n".join([*lines, f"Content-Length: {len(BODY)}", "", ""]).encode() + BODY[:-1])
-    return reader, writer
+    return await door.begin("/v1/completions", f"Content-Length: {len(BODY)}", body=BODY[:-1])
 
 
 def test_what_is_too_much_together_is_refused_and_the_others_are_served() -> None:

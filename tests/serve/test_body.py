@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -186,9 +185,7 @@ def test_a_body_over_the_limit_is_refused_by_its_length_and_while_it_comes() -> 
 def test_a_body_that_does_not_come_is_given_up() -> None:
     async def work() -> None:
         async with open_door(Model(), limits=structs.replace(QUICK, read_s=0.2)) as door:
-            reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
-            head = f"POST {CHAT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            writer.write(head.encode() + b"Content-Length: 100\r\n\r\n{")
+            reader, writer = await door.begin(CHAT, "Content-Length: 100", body=b"{")
             answer = await read_answer(reader)
             assert (answer.status, answer.code) == (408, "request_timeout")
             writer.close()
@@ -201,9 +198,7 @@ def test_a_broken_chunked_body_is_refused() -> None:
     async def work() -> None:
         model = Model()
         async with open_door(model) as door:
-            reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
-            head = f"POST {CHAT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            writer.write(head.encode() + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n")
+            reader, writer = await door.begin(CHAT, "Transfer-Encoding: chunked", body=b"zz\r\n{}\r\n")
             answer = await read_answer(reader)
             assert answer.status == 400
             assert model.asked == []

@@ -21,8 +21,21 @@ from assay.serve.gate import Gate
 from assay.serve.hosts import Hosts
 from assay.serve.keys import KeyFile
 from assay.serve.overhear import MOST, Ear, heard
-from assay.serve.tally import plain
-from tests.serve.doorstep import DONE, QUICK, ROLE, Door, Model, begun, chunk, cut, open_door, run, streams, whole
+from tests.serve.doorstep import (
+    DONE,
+    QUICK,
+    ROLE,
+    Door,
+    Holds,
+    Model,
+    begun,
+    chunk,
+    cut_off,
+    open_door,
+    run,
+    streams,
+    whole,
+)
 from tests.serve.opened import until
 
 CHAT = "/v1/chat/completions"
@@ -216,28 +229,19 @@ def test_a_request_keeps_an_id_that_is_sane_and_gets_one_otherwise(given: str, k
 
 def test_how_long_a_request_waits_can_be_shortened() -> None:
     async def work() -> None:
-        model = Model()
-        release = asyncio.Event()
-        begun_ = asyncio.Event()
-
-        async def hang(request: web.Request) -> web.StreamResponse:
-            begun_.set()
-            await release.wait()
-            return await whole(request)
-
-        model.answer = hang
-        async with open_door(model) as door:
+        hang = Holds()
+        async with open_door(Model(answer=hang)) as door:
 
             async def first() -> int:
                 async with door.chat(n=8) as answer:
                     return int(answer.status)
 
             asking = asyncio.create_task(first())
-            await begun_.wait()
+            await hang.asked.wait()
             async with door.chat(headers={"X-Assay-Timeout": "0.05"}) as answer:
                 assert answer.status == 503
                 assert (await answer.json())["error"]["code"] == "queue_timeout"
-            release.set()
+            hang.go_on.set()
             assert await asking == 200
 
     run(work)
@@ -310,7 +314,7 @@ def test_neither_prompts_nor_answers_are_told_or_logged(caplog: pytest.LogCaptur
                     await answer.read()
             await door.post(CHAT, b'{"model":"m","prompt":"a whispered prompt"')
             await until(lambda: len(door.told) == 4)
-            assert "whispered" not in str([plain(tally) for tally in door.told])
+            assert "whispered" not in str(door.told)
             assert "whispered" not in door.metrics.text((), 0, None).decode()
 
     with caplog.at_level(logging.DEBUG):
@@ -342,7 +346,7 @@ def test_what_is_overheard_is_bounded() -> None:
     async def work() -> None:
         model = Model(answer=streams(*[chunk("x" * 1000)] * 200))
         async with open_door(model, overhear=True) as door:
-            for answer in (model.answer, dies):
+            for answer in (model.answer, cut_off):  # no answer costs no prompt its line
                 model.answer = answer
                 async with door.chat(user="y" * 1_000_000) as got:
                     await got.read()
@@ -352,12 +356,6 @@ def test_what_is_overheard_is_bounded() -> None:
             assert all("bytes in all" in text for _, _, text in door.overheard)
 
     run(work)
-
-
-async def dies(request: web.Request) -> web.StreamResponse:
-    """No answer, which costs no prompt its line."""
-    cut(request)
-    return web.Response()
 
 
 @given(st.lists(st.binary(max_size=9), max_size=5))

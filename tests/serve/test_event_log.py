@@ -56,7 +56,7 @@ def test_it_never_grows_past_its_bound_and_ends_with_the_newest(
 ) -> None:
     path = tmp_path_factory.mktemp("log") / "service.log"
     heard: list[str] = []
-    log = EventLog(path, echo=heard.append, most=most, files=3)
+    log = EventLog(path, echo=heard.append, most=most)
     for text in texts:
         log.say("event", text=text)
     log.close()
@@ -73,7 +73,7 @@ def test_it_never_grows_past_its_bound_and_ends_with_the_newest(
 
 def test_the_last_lines_come_from_older_files_too(tmp_path: Path) -> None:
     path = tmp_path / "service.log"
-    log = EventLog(path, most=200, files=3)
+    log = EventLog(path, most=200)
     for n in range(12):
         log.say(f"event-{n}")
     log.close()
@@ -91,7 +91,7 @@ def test_a_long_file_is_not_read_whole_for_its_end(tmp_path: Path) -> None:
 
 def test_lines_are_followed_into_the_next_file(tmp_path: Path) -> None:
     path = tmp_path / "service.log"
-    log = EventLog(path, most=300, files=3)
+    log = EventLog(path, most=300)
     log.say("before")
     heard: list[str] = []
 
@@ -124,11 +124,20 @@ def test_lines_are_followed_into_the_next_file(tmp_path: Path) -> None:
 def test_a_log_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "service.log"
     following = follow(path, rest_s=0.01)
-    writer = threading.Timer(0.05, path.write_text, ("first\n",), {"encoding": "utf-8"})
+    heard = threading.Event()
+
+    def write() -> None:
+        while not heard.wait(0.05):  # more than once: where it comes before the first look, that line is not followed
+            with path.open("a", encoding="utf-8") as file:
+                file.write("first\n")
+
+    writer = threading.Thread(target=write)
     writer.start()
-    assert next(following) == "first"
+    line = next(following)
+    heard.set()
     following.close()
     writer.join()
+    assert line == "first"
 
 
 def test_where_nothing_can_be_written_the_service_goes_on(tmp_path: Path) -> None:

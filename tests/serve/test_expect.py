@@ -13,10 +13,7 @@ BODY = b'{"model":"m","messages":[]}'
 
 
 async def asked(door: Door, path: str, expect: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
-    lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json", f"Expect: {expect}"]
-    writer.write("\r\n".join([*lines, f"Content-Length: {len(BODY)}", "", ""]).encode())
-    return reader, writer
+    return await door.begin(path, f"Expect: {expect}", f"Content-Length: {len(BODY)}")
 
 
 def test_a_client_that_waits_for_a_go_ahead_gets_it_and_then_its_answer() -> None:

@@ -5,14 +5,7 @@ from __future__ import annotations
 import pytest
 
 from assay.serve import Limits, Refused, Stop
-from tests.serve.asking import GB, Desk, offer
-
-A, B, C = offer("a"), offer("b"), offer("c")
-BIG = offer("big", 8 * GB, seconds=20)
-MID = offer("mid", 5 * GB, seconds=4)
-SMALL = offer("small", 2 * GB, seconds=2)
-BUDGET = 10 * GB
-
+from tests.serve.asking import BIG, BUDGET, GB, MID, SMALL, A, B, C, Desk, offer
 
 # Loads
 

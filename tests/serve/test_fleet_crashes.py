@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from assay.serve import Limits
-from tests.serve.asking import BROKEN, GB, Desk, offer
-
-A, B = offer("a"), offer("b")
-BIG = offer("big", 8 * GB, seconds=20)
-MID = offer("mid", 5 * GB, seconds=4)
-BUDGET = 10 * GB
+from tests.serve.asking import BIG, BROKEN, BUDGET, MID, A, B, Desk
 
 
 def test_a_crashed_model_is_restarted_after_a_backoff_for_those_who_wait() -> None:

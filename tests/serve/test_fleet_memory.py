@@ -8,13 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from assay.serve import Grant, Start, Stop
-from tests.serve.asking import GB, Desk, offer
-
-A, B, C = offer("a"), offer("b"), offer("c")
-BIG = offer("big", 8 * GB, seconds=20)
-MID = offer("mid", 5 * GB, seconds=4)
-SMALL = offer("small", 2 * GB, seconds=2)
-BUDGET = 10 * GB
+from tests.serve.asking import BIG, BUDGET, GB, MID, SMALL, A, B, C, Desk, offer
 
 
 def test_the_model_that_costs_least_goes_and_the_load_waits_until_it_has_gone() -> None:

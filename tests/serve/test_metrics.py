@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from assay.serve import Pulse
 from assay.serve.metrics import Metrics
 from assay.serve.tally import Tally
-from tests.serve.doorstep import DONE, ROLE, Door, Model, chunk, cut, open_door, run, streams
+from tests.serve.doorstep import DONE, ROLE, Door, Model, chunk, open_door, run, streams
 from tests.serve.opened import until
 
 CHAT = "/v1/chat/completions"
@@ -85,12 +85,7 @@ def test_names_that_requests_make_up_are_no_labels() -> None:
 def test_a_crash_is_counted() -> None:
     async def work() -> None:
         model = Model()
-
-        async def die(request: Any) -> Any:
-            model.problem = "killed"
-            cut(request)
-
-        model.answer = die
+        model.answer = model.dies("killed")
         async with open_door(model) as door:
             async with door.chat() as answer:
                 assert answer.status == 503

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ import pytest
 from assay.disk import try_lock
 from assay.errors import ServiceRunning
 from assay.serve.place import Born, Place, ServiceState, born
+from tests.waiting import until
 
 TAKER = """
 import sys, time
@@ -66,13 +67,6 @@ def taker(place: Place, how: str = "told") -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.kill()
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
 
 
 @pytest.fixture

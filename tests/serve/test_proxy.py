@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from msgspec import structs
 
-from tests.serve.doorstep import DONE, QUICK, ROLE, WHOLE, Model, begun, chunk, cut, open_door, run, streams, whole
+from tests.serve.doorstep import DONE, QUICK, ROLE, WHOLE, Holds, Model, begun, chunk, cut_off, open_door, run, streams
 from tests.serve.opened import until
 
 
@@ -180,12 +180,7 @@ def test_a_list_is_tried_on_after_a_worker_that_died() -> None:
 
     async def work() -> None:
         first, second, third = Model("first"), Model("second", busy, remote=True), Model("third", remote=True)
-
-        async def die(request: web.Request) -> web.StreamResponse:
-            first.problem = "it ended"
-            return await cut_off(request)
-
-        first.answer = die
+        first.answer = first.dies("it ended")
         limits = structs.replace(QUICK, backoff_s=30, backoff_most_s=30)
         async with (
             open_door(first, second, third, routes={"fast": ("first", "second", "third")}, limits=limits) as door,
@@ -195,12 +190,6 @@ def test_a_list_is_tried_on_after_a_worker_that_died() -> None:
             assert [len(model.asked) for model in (first, second, third)] == [1, 1, 1]
 
     run(work)
-
-
-async def cut_off(request: web.Request) -> web.StreamResponse:
-    """No answer at all."""
-    cut(request)
-    return web.Response()
 
 
 def test_an_upstream_without_another_gives_its_own_503() -> None:
@@ -284,15 +273,8 @@ def test_the_model_stops_when_the_client_leaves() -> None:
 
 def test_the_model_stops_when_the_client_leaves_before_the_first_byte() -> None:
     async def work() -> None:
-        model = Model()
-        asked = asyncio.Event()
-
-        async def hang(_request: web.Request) -> web.StreamResponse:
-            asked.set()
-            await asyncio.Event().wait()
-            return web.Response()
-
-        model.answer = hang
+        hang = Holds()
+        model = Model(answer=hang)
         async with open_door(model) as door:
 
             async def ask() -> None:
@@ -300,7 +282,7 @@ def test_the_model_stops_when_the_client_leaves_before_the_first_byte() -> None:
                     raise AssertionError("there is no answer")
 
             asking = asyncio.create_task(ask())
-            await asked.wait()
+            await hang.asked.wait()
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking
@@ -325,9 +307,8 @@ def test_a_reader_that_does_not_read_holds_its_model_back_and_is_then_cut() -> N
         limits = structs.replace(QUICK, write_s=1.0)
         async with open_door(model, limits=limits) as door:
             body = b'{"model":"m","messages":[],"stream":true}'
-            reader, writer = await asyncio.open_connection("127.0.0.1", door.port, limit=1 << 10)
-            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
-            writer.write(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
+            length = f"Content-Length: {len(body)}"
+            reader, writer = await door.begin("/v1/chat/completions", length, body=body, limit=1 << 10)
             await model.ended.wait()
             assert sent < 1000
             await until(lambda: door.service.models()[0].running == 0)
@@ -362,15 +343,8 @@ def test_many_streams_at_once_keep_their_own_bytes() -> None:
 
 def test_who_waits_too_long_a_queue_is_told_when_to_come_back_and_who_leaves_it_is_forgotten() -> None:
     async def work() -> None:
-        model = Model()
-        release, asked = asyncio.Event(), asyncio.Event()
-
-        async def hang(request: web.Request) -> web.StreamResponse:
-            asked.set()
-            await release.wait()
-            return await whole(request)
-
-        model.answer = hang
+        hang = Holds()
+        model = Model(answer=hang)
         async with open_door(model, limits=structs.replace(QUICK, queue_per_model=1)) as door:
 
             async def ask() -> int:
@@ -378,7 +352,7 @@ def test_who_waits_too_long_a_queue_is_told_when_to_come_back_and_who_leaves_it_
                     return int(got.status)
 
             first = asyncio.create_task(ask())
-            await asked.wait()
+            await hang.asked.wait()
             waiting = asyncio.create_task(ask())
             await until(lambda: door.service.queued() == 1)
             async with door.chat() as refused:
@@ -387,7 +361,7 @@ def test_who_waits_too_long_a_queue_is_told_when_to_come_back_and_who_leaves_it_
                 assert (await refused.json())["error"]["code"] == "queue_full"
             waiting.cancel()
             await until(lambda: door.service.queued() == 0)
-            release.set()
+            hang.go_on.set()
             assert await first == 200
             assert len(model.asked) == 1
 

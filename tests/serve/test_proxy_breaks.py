@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from msgspec import structs
 
-from tests.serve.doorstep import QUICK, ROLE, WHOLE, Model, begun, chunk, cut, open_door, run, whole
+from tests.serve.doorstep import QUICK, ROLE, WHOLE, Holds, Model, begun, chunk, cut, open_door, run, whole
 
 
 def errors_of(stream: bytes) -> list[dict[str, Any]]:
@@ -26,16 +26,7 @@ def errors_of(stream: bytes) -> list[dict[str, Any]]:
 def test_a_model_that_dies_in_a_stream_leaves_an_error_event(part: bytes) -> None:
     async def work() -> None:
         model = Model()
-
-        async def answer(request: web.Request) -> web.StreamResponse:
-            response = await begun(request)
-            await response.write(ROLE + chunk("so far") + part)
-            await asyncio.sleep(0.05)
-            model.problem = "it was killed by signal 9"
-            cut(request)
-            return response
-
-        model.answer = answer
+        model.answer = model.dies("it was killed by signal 9", ROLE + chunk("so far") + part)
         async with open_door(model) as door, door.chat(stream=True) as got:
             stream = await got.read()
             assert stream.startswith(ROLE + chunk("so far"))
@@ -77,10 +68,8 @@ def test_a_request_without_an_answer_is_repeated_once() -> None:
         model = Model()
 
         async def die(request: web.Request) -> web.StreamResponse:
-            model.problem = "it was killed by signal 11"
             model.answer = whole
-            cut(request)
-            return web.Response()
+            return await model.dies("it was killed by signal 11")(request)
 
         model.answer = die
         async with open_door(model) as door, door.chat() as got:
@@ -93,13 +82,7 @@ def test_a_request_without_an_answer_is_repeated_once() -> None:
 def test_a_request_that_kills_its_model_twice_is_refused() -> None:
     async def work() -> None:
         model = Model()
-
-        async def die(request: web.Request) -> web.StreamResponse:
-            model.problem = "it was killed by signal 11"
-            cut(request)
-            return web.Response()
-
-        model.answer = die
+        model.answer = model.dies("it was killed by signal 11")
         async with open_door(model) as door, door.chat() as got:
             assert got.status == 503
             error = (await got.json())["error"]
@@ -113,15 +96,8 @@ def test_a_request_that_kills_its_model_twice_is_refused() -> None:
 
 def test_a_model_taken_down_on_purpose_is_not_brought_back_by_the_request_that_it_answered() -> None:
     async def work() -> None:
-        model = Model()
-        asked = asyncio.Event()
-
-        async def hang(request: web.Request) -> web.StreamResponse:
-            asked.set()
-            await asyncio.Event().wait()
-            return web.Response()
-
-        model.answer = hang
+        hang = Holds()
+        model = Model(answer=hang)
         async with open_door(model) as door:
 
             async def ask() -> int:
@@ -130,7 +106,7 @@ def test_a_model_taken_down_on_purpose_is_not_brought_back_by_the_request_that_i
                     return int(got.status)
 
             asking = asyncio.create_task(ask())
-            await asked.wait()
+            await hang.asked.wait()
             await door.service.unload("m", force=True)
             assert await asking == 503
             assert len(model.asked) == 1
@@ -222,11 +198,7 @@ def test_a_kept_connection_that_an_upstream_has_closed_costs_no_answer() -> None
 
 def test_an_upstream_that_says_nothing_is_given_up() -> None:
     async def work() -> None:
-        async def hang(_request: web.Request) -> web.StreamResponse:
-            await asyncio.Event().wait()
-            return web.Response()
-
-        model = Model(answer=hang, remote=True)
+        model = Model(answer=Holds(), remote=True)
         async with open_door(model, limits=structs.replace(QUICK, wait_s=0.2)) as door, door.chat() as got:
             assert got.status == 502
             assert (await got.json())["error"]["code"] == "upstream_failed"
@@ -240,17 +212,7 @@ def test_a_long_event_is_passed_on_in_parts_and_the_stream_is_whole_again_after_
 
     async def work() -> None:
         model = Model()
-
-        async def answer(request: web.Request) -> web.StreamResponse:
-            response = await begun(request)
-            await response.write(long)
-            await response.write(chunk("then"))
-            await asyncio.sleep(0.05)
-            model.problem = "killed"
-            cut(request)
-            return response
-
-        model.answer = answer
+        model.answer = model.dies("killed", long, chunk("then"))
         async with open_door(model) as door, door.chat(stream=True) as got:
             stream = await got.read()
             assert stream.startswith(long + chunk("then"))
@@ -262,16 +224,7 @@ def test_a_long_event_is_passed_on_in_parts_and_the_stream_is_whole_again_after_
 def test_a_long_event_that_breaks_off_breaks_the_connection() -> None:
     async def work() -> None:
         model = Model()
-
-        async def answer(request: web.Request) -> web.StreamResponse:
-            response = await begun(request)
-            await response.write(chunk("x" * (3 << 20))[:-9])
-            await asyncio.sleep(0.05)
-            model.problem = "killed"
-            cut(request)
-            return response
-
-        model.answer = answer
+        model.answer = model.dies("killed", chunk("x" * (3 << 20))[:-9])
         async with open_door(model) as door, door.chat(stream=True) as got:
             with pytest.raises(aiohttp.ClientError):
                 await got.read()

@@ -63,6 +63,7 @@ class World(RuleBasedStateMachine):
         self.memory = memory
         self.others = 0
         self.limits = Limits(
+            memory=budget,
             queue_per_model=4,
             queue=8,
             queue_per_client=5,
@@ -71,7 +72,7 @@ class World(RuleBasedStateMachine):
             backoff_s=1,
             backoff_most_s=8,
         )
-        self.scheduler = Scheduler(self.limits, budget)
+        self.scheduler = Scheduler(self.limits)
         self.now = 100.0
         self.processes: dict[str, Process] = {}
         self.waiting: dict[int, Ticket] = {}

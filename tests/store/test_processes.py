@@ -8,8 +8,7 @@ import random
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from assay.store import Store, fetch
 from tests.hub.running import Server
 from tests.store.conftest import Told, content_of
 from tests.store.faulty import NAMES, offered, repository
+from tests.waiting import until
 
 FETCH = """
 import sys
@@ -49,14 +49,6 @@ def start(server: Server, store: Store, *repos: str) -> Iterator[subprocess.Pope
             yield process
         finally:
             process.kill()
-
-
-def until(fact: Callable[[], bool]) -> None:
-    """Wait until it is so; a failure after a minute."""
-    end = time.monotonic() + 60
-    while not fact():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.02)
 
 
 def part_of(store: Store, files: dict[str, bytes], name: str, hub: Hub, repo: str) -> Path:

@@ -28,8 +28,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     load_s: float | None
     context_length: int | None
     sample: Sample
-    where: str | None = None
-    why_there: str | None = None
+    where: str
+    why_there: str
     found_s: float | None = None
     fetched_s: float | None = None
 

@@ -62,14 +62,13 @@ def start_service(wanted: Asked) -> Started:
     Raises:
         ServiceError: it did not come up, with what it said. BadConfig: flags that cannot be used.
     """
-    options = options_for(wanted)
-    place = Place(options.home)
+    place = Place(options_for(wanted).settings.home)
     before = _ended(place)
-    if before.kind == "running" and before.state is not None:
-        return Started(state=before.state, fresh=False)
+    if before.running is not None:
+        return Started(state=before.running, fresh=False)
     left = None
     if before.kind == "killed":
-        left = before.problem or f"process {before.state.pid if before.state else ''} was killed".replace("  ", " ")
+        left = f"process {before.state.pid} was killed" if before.state is not None else before.problem
     place.make()
     process = _spawn(place, wanted)
     try:
@@ -95,12 +94,10 @@ def stop_service(
         ServiceNotRunning: there is none. ServiceError: it cannot be ended.
     """
     place = place_of(home)
-    standing = place.look()
-    if standing.kind == "starting" and standing.pid is not None:
-        standing = _settled(place)
-    if standing.kind != "running" or standing.state is None:
+    standing = _settled(place)
+    state = standing.running
+    if state is None:
         raise not_running(standing)
-    state = standing.state
     process = Born(state.pid, state.created)
     _tell(state, now)
     if on_wait is not None:
@@ -134,11 +131,11 @@ def service_status(*, home: str | Path | None = None) -> ServiceStatus:
     """How the service is; it is asked itself for at most a part of a second."""
     place = place_of(home)
     standing = place.look()
-    state = standing.state
-    if standing.kind != "running" or state is None:
-        problem = standing.problem
-        if standing.kind == "killed" and state is not None:
-            problem = f"process {state.pid}, started {state.started}, ended without being stopped"
+    state = standing.running
+    if state is None:
+        problem, killed = standing.problem, standing.state
+        if killed is not None:
+            problem = f"process {killed.pid}, started {killed.started}, ended without being stopped"
         return ServiceStatus(kind=standing.kind, home=str(place.home), pid=standing.pid, problem=problem)
     told: dict[str, Any] = {}
     problem = None
@@ -202,7 +199,7 @@ def _answering(place: Place, process: subprocess.Popen[bytes]) -> ServiceState:
     while time.monotonic() < until:
         code = process.poll()
         standing = place.look()
-        state = standing.state if standing.kind == "running" else None
+        state = standing.running
         if state is not None and ServiceClient(state).healthy():
             return state
         if code is not None and standing.kind not in {"running", "starting"}:
@@ -229,7 +226,7 @@ def _failed(place: Place, how: str) -> ServiceError:
 def _ended(place: Place) -> Standing:
     """How it stands, once one that is stopping has stopped."""
     standing = place.look()
-    while standing.kind == "running" and standing.state is not None and standing.state.stopping:
+    while standing.running is not None and standing.running.stopping:
         time.sleep(_REST_S)
         standing = place.look()
     return standing

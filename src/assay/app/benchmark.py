@@ -154,7 +154,7 @@ def _named(
         names = ["auto"]
     remote = named.use_endpoint(settings)
     if remote:
-        reporter.note(f"measuring at {remote} (from {dict(settings.sources)['endpoint']})")
+        reporter.note(f"measuring at {remote} (from {settings.source('endpoint')})")
         return named.at_endpoint(remote, [one for one in names if one.lower() not in named.EVERY], key)
     named.require_names(names)
     return named.from_names(names, here=here, engines_wanted=engine, api_key=key, transfers=transfers)

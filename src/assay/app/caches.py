@@ -66,7 +66,7 @@ def move_cache(
         VariantInUse: a model is in use. NoRoom: the other disk is too full. StoreError: the folder cannot be used.
     """
     here = open_here({"home": home})
-    if dict(here.settings.sources).get("models_folder") == "ASSAY_MODELS":
+    if here.settings.source("models_folder") == "ASSAY_MODELS":
         raise BadInput(
             "the folder of the models is set by ASSAY_MODELS",
             why="a variable comes before the file that this command writes",

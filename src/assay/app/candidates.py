@@ -94,7 +94,7 @@ def use_endpoint(settings: Settings) -> str | None:
     if settings.endpoint is None:
         return None
     url = measure.base_url(settings.endpoint)
-    source = dict(settings.sources).get("endpoint", "")
+    source = settings.source("endpoint")
     if source.isupper() and not _on_this_machine(url):
         raise BadInput(
             f"{source} points at {url}, which is not this machine",

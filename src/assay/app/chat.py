@@ -7,7 +7,7 @@ here. Every method blocks; Ctrl-C during an answer raises ``KeyboardInterrupt`` 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -150,7 +150,7 @@ class Chat:
 
     def kept(self) -> list[str]:
         """Names of the chats that are kept, the latest first."""
-        return [one.name for one in self._saved.names()]
+        return self._saved.names()
 
     async def _say(self, question: str, heard: Heard, dropped: Callable[[int], None]) -> Spoken:
         forgotten = 0
@@ -162,7 +162,8 @@ class Chat:
                 heard(text)
 
             try:
-                sample = await self._talker.answer(self.conversation.messages(question), self._parameters(), hear)
+                now = self.conversation
+                sample = await self._talker.answer(now.messages(question), now.tuning.parameters, hear)
             except asyncio.CancelledError:
                 self._keep(question, split_thinking("".join(came))[1], "stopped")
                 raise
@@ -172,9 +173,6 @@ class Chat:
                 raise self._too_long(sample)
             forgotten += 1
             dropped(forgotten)
-
-    def _parameters(self) -> Mapping[str, Any]:
-        return self.conversation.tuning.parameters
 
     def _spoken(self, question: str, sample: Sample, forgotten: int) -> Spoken:
         error = sample.error

@@ -52,18 +52,15 @@ def typed_lines(home: str | Path | None = None) -> TypedLines:
 
 def load_in_service(name: str, *, ttl: float | None = None, home: str | Path | None = None) -> dict[str, object]:
     """Have the service load a model; what it says of it. Raise ``ServiceNotRunning`` or ``ServiceError``."""
-    told = need_service(home).load(name, ttl=ttl)
-    return told if isinstance(told, dict) else {}
+    return need_service(home).load(name, ttl=ttl)
 
 
 def unload_in_service(name: str, *, force: bool = False, home: str | Path | None = None) -> list[str]:
     """Have the service take a model down; the ids of those that go. Raise as ``load_in_service``."""
-    told = need_service(home).unload(name, force=force)
-    going = told.get("unloaded") if isinstance(told, dict) else None
-    return [str(one) for one in going] if isinstance(going, list) else []
+    return need_service(home).unload(name, force=force)
 
 
 def _tuning(settings: Settings) -> Tuning:
     """What flags and settings say of answers; a limit on tokens only where somebody has set one."""
-    limited = "max_tokens" in dict(settings.sources)
-    return Tuning(temperature=settings.temperature, max_tokens=settings.max_tokens if limited else None)
+    unlimited = settings.source("max_tokens") == "default"
+    return Tuning(temperature=settings.temperature, max_tokens=None if unlimited else settings.max_tokens)

@@ -36,14 +36,8 @@ def config_values(*, home: str | Path | None = None) -> list[Value]:
         BadConfig: a file or a variable that cannot be used.
     """
     settings = resolve({"home": home}, os.environ, Path.cwd())
-    sources = dict(settings.sources)
-    return [
-        Value(key="home", value=str(settings.home), source=sources["home"], env=("ASSAY_HOME",)),
-        *(
-            Value(key=one.key, value=_shown(settings, one), source=sources.get(one.field, "default"), env=one.env)
-            for one in SETTINGS
-        ),
-    ]
+    home_now = Value(key="home", value=str(settings.home), source=settings.source("home"), env=("ASSAY_HOME",))
+    return [home_now, *(_now(settings, one) for one in SETTINGS)]
 
 
 def set_config(key: str, text: str, *, home: str | Path | None = None) -> tuple[Path, Value]:
@@ -56,7 +50,7 @@ def set_config(key: str, text: str, *, home: str | Path | None = None) -> tuple[
     read = setting.read(text, "assay config set")
     place = _home(home)
     path = keep(place, setting.key, _as_toml(read, text))
-    return path, _now(setting, place)
+    return path, _now(resolve({"home": place}, os.environ, Path.cwd()), setting)
 
 
 def reset_config(
@@ -90,25 +84,24 @@ def _setting(key: str) -> Setting:
     )
 
 
-def _now(setting: Setting, home: Path) -> Value:
-    settings = resolve({"home": home}, os.environ, Path.cwd())
-    source = dict(settings.sources).get(setting.field, "default")
-    return Value(key=setting.key, value=_shown(settings, setting), source=source, env=setting.env)
+def _now(settings: Settings, one: Setting) -> Value:
+    return Value(key=one.key, value=_shown(settings, one), source=settings.source(one.field), env=one.env)
 
 
 def _as_toml(read: Any, text: str) -> Any:
     """The value as the file holds it: a number is a number, a path starts from where it was typed."""
     if isinstance(read, Path):
-        return str(read.absolute())
+        return _part(read)
     if isinstance(read, bool | int | float):
         return read if not text.strip()[-1:].isalpha() or isinstance(read, bool) else text.strip()
-    if isinstance(read, tuple):
-        if any(isinstance(part, Path) for part in read):
-            return [str(part.absolute()) for part in read]
-        if any(isinstance(part, tuple) for part in read):
-            return [f"{name}={','.join(models)}" for name, models in read]
-        return list(read)
-    return text.strip()
+    return [_part(part) for part in read] if isinstance(read, tuple) else text.strip()
+
+
+def _part(part: Any) -> Any:
+    """One of a list as the file holds it: a path, a route, or what is written as it is."""
+    if isinstance(part, Path):
+        return str(part.absolute())
+    return f"{part[0]}={','.join(part[1])}" if isinstance(part, tuple) else part
 
 
 def _shown(settings: Settings, setting: Setting) -> str | None:
@@ -116,7 +109,7 @@ def _shown(settings: Settings, setting: Setting) -> str | None:
     if value is None:
         return NEVER if setting.key in _MAY_BE_NEVER else None
     if isinstance(value, tuple):
-        parts = [f"{one[0]}={','.join(one[1])}" if isinstance(one, tuple) else str(one) for one in value]
-        return (";" if setting.field == "serve_routes" else ",").join(parts)
+        between = ";" if any(isinstance(part, tuple) for part in value) else ","
+        return between.join(str(_part(part)) for part in value)
     text = json.dumps(value) if isinstance(value, bool) else str(value)
     return _SECRET.sub("***@", text)

@@ -49,7 +49,7 @@ class Conversation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def with_turn(self, turn: Turn) -> Conversation:
         return structs.replace(self, turns=(*self.turns, turn))
 
-    def without_oldest(self, count: int = 1) -> Conversation:
+    def without_oldest(self, count: int) -> Conversation:
         """The same with ``count`` more turns forgotten, as far as there are any."""
         return structs.replace(self, forgotten=min(self.forgotten + count, len(self.turns)))
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from assay import __version__, machine
 from assay.app.background import ServiceStatus, service_status
 from assay.app.configuring import Value, config_values
-from assay.app.service_client import ServiceClient, place_of
+from assay.app.service_client import find_service, place_of
 from assay.errors import BadConfig, ServiceError
 from assay.serve.event_log import tail
 from assay.serve.overhear import KINDS
@@ -49,11 +49,11 @@ def diagnose(*, home: str | Path | None = None) -> Diagnosis:
     """Gather it; nothing that is broken keeps the rest from being told."""
     place = place_of(home)
     status = service_status(home=home)
-    standing = place.look()
+    client = find_service(home) if status.answers else None
     models: list[dict[str, object]] = []
-    if standing.kind == "running" and standing.state is not None and status.answers:
+    if client is not None:
         try:
-            models = ServiceClient(standing.state).models()
+            models = client.models()
         except ServiceError as error:
             models = [{"problem": error.sentence}]
     settings, problem = _settings(home)
@@ -67,7 +67,7 @@ def diagnose(*, home: str | Path | None = None) -> Diagnosis:
         settings_problem=problem,
         status=status,
         models=tuple(models),
-        open_files=_open_files(standing.pid),
+        open_files=_open_files(status.pid),
         log=tuple(_tidy(line) for line in tail(place.log, LINES) if not _overheard(line)),
         output=tuple(map(_tidy, tail(place.output, LINES))),
     )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from msgspec import structs
 
@@ -19,18 +19,17 @@ from assay import catalog
 from assay.app.candidates import REMOTE_ENGINE, on_engines
 from assay.app.getting import choose, none_runs
 from assay.app.here import Here
+from assay.app.lifecycle import answering
 from assay.app.sizing import Sizing
+from assay.catalog.registry_entry import RESERVED
 from assay.errors import AssayError, BadInput, UnknownModel
 from assay.serve import Listed, Offer, Route
-from assay.types import EngineOptions, Estimate, Variant
+from assay.types import Estimate, Variant
 
 SLOTS = (8, 4, 2, 1)
 """Requests at once that are tried, from the most."""
 REMEMBERED = 1000
 """Names that are remembered; strangers may send any number of wrong ones, which are not."""
-EMBEDDINGS = frozenset({"embeddings", "embedding", "feature-extraction", "sentence-similarity"})
-TALKING = frozenset({"chat", "chat-completion", "completion", "text-generation", "code"})
-"""Words for what a model does, as engines read them."""
 FRESH_S = 0.25
 """How long nothing is looked at again: a burst of requests costs one look."""
 VERSION = 9
@@ -191,7 +190,7 @@ class Directory:
         if given is not None:
             return (self._offer(view, given),)
         found = _named(view.here, name)
-        local = [variant for variant in found.variants if variant.format != "safetensors"]
+        local = found.runnable
         if not local:
             raise UnknownModel(
                 f"{found.alias} is not on this machine",
@@ -213,12 +212,8 @@ class Directory:
             return Offer(variant=variant, engine=REMOTE_ENGINE, needs=0, seconds=0.0)
         engine = on_engines(variant, ())[0].engine
         slots, estimate = self._slots(view, variant)
-        options = EngineOptions(
-            context_length=self._loads.context_length,
-            slots=slots,
-            threads=self._loads.threads,
-            extra={"cache_prompt": "true"} if engine == "llamacpp" else {},
-        )
+        loads = self._loads
+        options = answering(engine, context_length=loads.context_length, slots=slots, threads=loads.threads)
         needs = estimate.best if estimate is not None else None
         return Offer(variant=variant, engine=engine, options=options, needs=needs)
 
@@ -244,6 +239,10 @@ class Directory:
         aliases = await self._aside(lambda: [found.alias for found in view.here.catalog.models()])
         listed: dict[str, Listed] = {}
         offers = dict[str, Offer]()
+
+        def add(name: str, kind: Literal["alias", "variant", "route"], variant: Variant) -> None:
+            listed.setdefault(name.lower(), Listed(id=name, kind=kind, variant=variant, embeds=variant.embeds))
+
         for name in (*self._routes, *self._given, *aliases):
             try:
                 route = await self._route(view, name)
@@ -251,14 +250,12 @@ class Directory:
                 continue  # it cannot be served now: asking for it says why
             best = route.offers[0].variant
             if name in self._routes:
-                one = Listed(id=name, kind="route", variant=best, embeds=_embeds(best))
+                add(name, "route", best)
             else:
-                one = Listed(id=best.alias, kind="alias", variant=best, embeds=_embeds(best))
-            listed.setdefault(one.id.lower(), one)
+                add(best.alias, "alias", best)
             offers |= {offer.id: offer for offer in (*route.offers, *route.others)}
         for offer in offers.values():
-            one = Listed(id=offer.id, kind="variant", variant=offer.variant, embeds=_embeds(offer.variant))
-            listed.setdefault(offer.id.lower(), one)
+            add(offer.id, "variant", offer.variant)
         return tuple(listed.values())
 
 
@@ -275,14 +272,13 @@ def given_variants(names: Sequence[str], here: Here, routes: Collection[str] = (
             continue
         found = here.catalog.find(name)
         if found.origin in {"path", "address"}:
-            runnable = [variant for variant in found.variants if variant.format != "safetensors"]
-            if not runnable:
+            if not found.runnable:
                 raise BadInput(f"{name} cannot be served as it is", remedy=f"assay model compile {name}")
-            one = structs.replace(runnable[0], alias=found.alias)
+            one = structs.replace(found.runnable[0], alias=found.alias)
             own.append(one)
             known.append(one.alias)
         else:
-            known += [variant.id for variant in found.variants] if found.alias in {"auto", "all", "bundled"} else [name]
+            known += [variant.id for variant in found.variants] if found.alias in RESERVED else [name]
     return known, own
 
 
@@ -296,11 +292,6 @@ def _named(here: Here, name: str) -> catalog.Found:
         if not numbered:
             raise
     return here.catalog.named(alias)
-
-
-def _embeds(variant: Variant) -> bool:
-    words = {word.lower() for word in variant.tasks or variant.capabilities}
-    return bool(words & EMBEDDINGS) and not words & TALKING
 
 
 def _state(here: Here) -> State:

@@ -15,8 +15,7 @@ from typing import Any
 from assay import amounts, catalog, disk, machine
 from assay.app import given
 from assay.app.benchmark import bench
-from assay.app.getting import best_of
-from assay.app.getting import choose as chosen_of
+from assay.app.getting import best_of, choose
 from assay.app.here import Here, open_here
 from assay.app.run import Run
 from assay.app.sizing import Sizing
@@ -163,13 +162,11 @@ def _fitting(find: Find, here: Here, sizing: Sizing) -> catalog.Fitting:
     for packaging in find.runnable[:ASKED]:
         name = f"hf:{packaging.id}"
         try:
-            choice = chosen_of(here.catalog.find(name), here, sizing)
-            best = best_of(choice, sizing)
+            best = best_of(choose(here.catalog.find(name), here, sizing), sizing)
         except AssayError as error:
             problems.append(f"{name}: {error.clause}")
             continue
-        ranking = next(one for one in choice.ranked.rankings if one.variant is best)
-        return catalog.Fitting({"yes": True, "no": False}.get(ranking.fits or ""), "; ".join(ranking.reasons), best)
+        return catalog.Fitting({"yes": True, "no": False}.get(best.fits or ""), "; ".join(best.reasons), best.variant)
     return catalog.Fitting(False, "; ".join(problems) or "nobody has packaged it for an engine that is here")
 
 

@@ -41,10 +41,7 @@ def get(name: str, here: Here, sizing: Sizing, *, transfers: Transfers) -> tuple
         UnknownModel: nothing of that name, or nothing of it that runs. NoRoom: none of it fits. HubError: the hub.
     """
     found = here.catalog.find(name)
-    runnable = tuple(variant for variant in found.variants if variant.format != "safetensors")
-    if runnable:
-        return runnable
-    return (brought(best_of(choose(found, here, sizing), sizing), here, transfers),)
+    return found.runnable or (brought(best_of(choose(found, here, sizing), sizing).variant, here, transfers),)
 
 
 def brought(variant: Variant, here: Here, transfers: Transfers) -> Variant:
@@ -123,8 +120,8 @@ def _all_failed(failures: list[AssayError], told: list[str]) -> AssayError:
     return type(first)(first.message, why=f"{first.why}; and {others}" if first.why else others, remedy=first.remedy)
 
 
-def best_of(choice: Choice, sizing: Sizing) -> Variant:
-    """The variant to run, by its own headers, where it must be fetched first.
+def best_of(choice: Choice, sizing: Sizing) -> catalog.Ranking:
+    """The variant to run, by its own headers where it must be fetched first, and why it.
 
     Raises:
         NoRoom: what could run does not fit. UnknownModel: nothing of it can run here.
@@ -134,12 +131,12 @@ def best_of(choice: Choice, sizing: Sizing) -> Variant:
         if not ranking.ok:
             continue
         if ranking.variant.here:
-            return ranking.variant
+            return ranking
         estimate = sizing.exact(ranking.variant)
         fits, room = catalog.fit_of(ranking.variant, estimate, sizing.budget)
         against = sizing.against(ranking.variant)
         if fits != "no" and against is None:
-            return ranking.variant
+            return ranking
         passed[ranking.variant.id] = structs.replace(ranking, ok=False, reasons=(against.why if against else room,))
     rankings = tuple(passed.get(ranking.variant.id, ranking) for ranking in choice.ranked.rankings)
     raise none_runs(structs.replace(choice, ranked=catalog.Ranked(rankings)), sizing)

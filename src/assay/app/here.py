@@ -20,7 +20,7 @@ from assay import catalog as catalogs
 from assay import hub as hubs
 from assay import store as stores
 from assay.errors import BadRegistry
-from assay.settings import DEFAULT_HUB, PROJECT_FILE, Settings, hub_token, resolve, saved_hub_token
+from assay.settings import DEFAULT_HUB, Settings, hub_token, resolve, saved_hub_token
 from assay.types import File, Variant
 
 OBSERVED = "observed.jsonl"
@@ -105,18 +105,17 @@ class Here:
             except BadRegistry as error:
                 broken.append(error.sentence)
         # A folder that came from elsewhere must not have keys of yours sent to where it says.
-        by_project = Path(dict(self.settings.sources).get("registry", "")).name == PROJECT_FILE
-        yours = {self.settings.home.absolute() / REGISTRY, *([] if by_project else [self.settings.registry])}
+        named = [] if self.settings.by_project("registry") else [self.settings.registry]
+        yours = {self.settings.home.absolute() / REGISTRY, *named}
         return tuple(one if one.path in yours else _without_keys(one) for one in found), tuple(broken)
 
     @cached_property
     def hub(self) -> hubs.Hub:
         """The model hub. A hub that a project's file names is asked, but not told who you are."""
         settings = self.settings
-        named_by = dict(settings.sources).get("hub", "")
         return hubs.Hub(
             endpoint=settings.hub,
-            token=None if Path(named_by).name == PROJECT_FILE else self.token,
+            token=None if settings.by_project("hub") else self.token,
             offline=settings.offline,
             stall_s=settings.stall_s,
         )

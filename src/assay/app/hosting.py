@@ -32,6 +32,7 @@ from assay.serve import Refusal, Refused, api_error
 from assay.serve.event_log import EventLog
 from assay.serve.keys import ONLY_OWN, is_secret, presented
 from assay.serve.place import Held, Place, ServiceState
+from assay.serve.refusal import INVALID
 from assay.serve.tls import tls_context
 
 STOP = "/assay/stop"
@@ -97,10 +98,11 @@ def host(
         ServiceRunning: one serves this home. PortTaken: another program has the port. BadInput: host or TLS files.
         AssayError: what ``make`` raises.
     """
-    place = Place(options.home)
+    settings = options.settings
+    place, cert = Place(settings.home), settings.serve_tls_cert
     with place.take() as held:
-        tls = tls_context(options.tls_cert, options.tls_key) if options.tls_cert is not None else None
-        with contextlib.closing(listen(options.host, options.port)) as listening:
+        tls = tls_context(cert, settings.serve_tls_key) if cert is not None else None
+        with contextlib.closing(listen(settings.serve_host, settings.serve_port)) as listening:
             log = EventLog(place.log, echo=echo)
             with contextlib.closing(log), _heard(log):
                 hosted = _Hosted(options, held, listening, log, tls)
@@ -125,17 +127,18 @@ class _Hosted:
         self._inner: Inner | None = None
         self._told = asyncio.Event()
         self._hurry = asyncio.Event()
+        cert = options.settings.serve_tls_cert
         self._state = ServiceState(
             pid=held.own.pid,
             created=held.own.created,
-            host=options.host,
+            host=options.settings.serve_host,
             port=listening.getsockname()[1],
             tls=tls is not None,
             version=__version__,
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             log=str(held.place.log),
             admin_key=secrets.token_urlsafe(32),
-            cert=str(options.tls_cert) if options.tls_cert else None,
+            cert=str(cert) if cert else None,
             asked=msgspec.to_builtins(options.asked),
         )
 
@@ -216,7 +219,7 @@ class _Hosted:
         now = body.get("now", False) if isinstance(body, dict) and not set(body) - {"now"} else None
         if not isinstance(now, bool) or request.content_type != "application/json":
             message = 'the body is {"now": true or false}, as application/json'
-            return api_error.answer(Refusal(status=400, code="invalid_value", message=message, kind=api_error.INVALID))
+            return api_error.answer(Refusal(status=400, code="invalid_value", message=message, kind=INVALID))
         self._log.say("told to stop", by="request", now="yes" if now else None)
         asyncio.get_running_loop().call_soon(self._stop, now)
         return web.json_response({"stopping": True})

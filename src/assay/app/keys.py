@@ -6,19 +6,16 @@ In: names and limits as people type them. Out: what the file holds then; the tex
 from __future__ import annotations
 
 import os
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import Struct
 
+from assay.amounts import parse_moment
 from assay.errors import BadInput
 from assay.serve import keys as files
 from assay.serve.rate import parse_rate
 from assay.settings import resolve
-
-DURATION = re.compile(r"(?P<count>[0-9]{1,6})\s*(?P<unit>[hdw])", re.IGNORECASE)
-UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 class ListedKey(Struct, frozen=True, kw_only=True):
@@ -112,11 +109,7 @@ def _listed(key: files.Key, now: datetime) -> ListedKey:
 def _until(text: str | None, now: datetime) -> datetime | None:
     if text is None:
         return None
-    duration = DURATION.fullmatch(text.strip())
     try:
-        if duration is not None:
-            return now + int(duration["count"]) * UNITS[duration["unit"].lower()]
-        when = datetime.fromisoformat(text.strip())
-        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
+        return parse_moment(text, now, ahead=True)
+    except ValueError as error:
         raise BadInput(f"--expires cannot be {text!r}", remedy="write it like 30d, 12h, 2w or 2027-01-31") from error

@@ -59,3 +59,9 @@ class Lifecycle:
         if name not in self._engines:
             self._engines[name] = engines.load(name)
         return self._engines[name]
+
+
+def answering(engine: str, *, context_length: int | None, slots: int, threads: int | None) -> EngineOptions:
+    """Options for answering people, where a bench would not: what the last prompt of a slot had is not read again."""
+    extra = {"cache_prompt": "true"} if engine == "llamacpp" else {}
+    return EngineOptions(context_length=context_length, slots=slots, threads=threads, extra=extra)

@@ -257,7 +257,7 @@ def _to_fetch(chosen: Choice, sizing: Sizing, transfers: Transfers) -> list[Vari
     """What a person named, whether or not it fits or runs, with a word about that; else the best of what does."""
     named = any(wanted.name.selector for wanted in chosen.found.wanted)
     if not named:
-        return [best_of(chosen, sizing)]
+        return [best_of(chosen, sizing).variant]
     variants = [ranking.variant for ranking in chosen.ranked.rankings]
     if not variants:
         raise none_runs(chosen, sizing)

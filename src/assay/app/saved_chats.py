@@ -10,27 +10,18 @@ import os
 import re
 import unicodedata
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
 from assay.app.conversation import Conversation, from_json, to_json
 from assay.disk import write_whole
 from assay.errors import BadInput
+from assay.store.paths import is_reserved
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 LINES_KEPT = 1000
 NAME_BYTES = 100
 _NAME = re.compile(r"\w[\w.-]*")
-_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))})
-"""Names that Windows keeps for devices, whatever ending they have."""
-
-
-class SavedChat(NamedTuple):
-    """One of the list: ``changed`` is seconds since 1970."""
-
-    name: str
-    changed: float
 
 
 class SavedChats:
@@ -39,15 +30,15 @@ class SavedChats:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def names(self) -> list[SavedChat]:
+    def names(self) -> list[str]:
         """Those that are there, the latest first."""
-        found = []
+        changed: dict[str, float] = {}
         with contextlib.suppress(FileNotFoundError):
             for path in self.folder.iterdir():
                 if path.suffix == ".json" and _good(path.stem):
                     with contextlib.suppress(OSError):
-                        found.append(SavedChat(path.stem, path.stat().st_mtime))
-        return sorted(found, key=lambda one: (-one.changed, one.name))
+                        changed[path.stem] = path.stat().st_mtime
+        return sorted(changed, key=lambda name: (-changed[name], name))
 
     def save(self, name: str, conversation: Conversation, *, replace: bool = False) -> Path:
         """Keep ``conversation``; gives its file.
@@ -89,15 +80,13 @@ class SavedChats:
 
 
 class TypedLines:
-    """What was typed at the prompt, the newest ``LINES_KEPT`` of it; ``path`` None keeps nothing."""
+    """What was typed at the prompt, the newest ``LINES_KEPT`` of it."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
 
     def lines(self) -> list[str]:
         """The oldest first; a line that cannot be read is left out. The file is cut where it has grown long."""
-        if self._path is None:
-            return []
         try:
             raw = self._path.read_bytes().splitlines()
         except OSError:
@@ -114,7 +103,7 @@ class TypedLines:
 
     def add(self, line: str) -> None:
         """Keep a line; nothing happens where nothing can be written: a chat goes on without."""
-        if self._path is None or not line.strip():
+        if not line.strip():
             return
         try:
             content = msgspec.json.encode(line) + b"\n"
@@ -134,6 +123,5 @@ def private_folder(folder: Path) -> None:
 
 
 def _good(name: str) -> bool:
-    stem = name.partition(".")[0].lower()
     whole = _NAME.fullmatch(name) is not None and len(name.encode()) <= NAME_BYTES
-    return whole and not name.endswith(".") and stem not in _RESERVED
+    return whole and not name.endswith(".") and not is_reserved(name)

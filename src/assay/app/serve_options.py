@@ -14,7 +14,7 @@ from msgspec import Struct
 from assay.errors import BadConfig, BadInput
 from assay.serve.hosts import Opening, judge_opening
 from assay.serve.keys import any_valid, keys_file, read
-from assay.settings import PROJECT_FILE, Settings, flag, home_of, resolve
+from assay.settings import Settings, flag, home_of, resolve
 
 _ONLY_YOURS = ("serve_allow_hosts", "serve_allow_origins")
 """A folder that came from elsewhere must not say which web pages may use your models."""
@@ -27,7 +27,8 @@ MODELS = "serve_preload"
 class Asked(Struct, frozen=True, kw_only=True):
     """The flags of a start: ``flags`` by fields of ``Settings``, as they were typed. ``folder`` is where they were.
 
-    A setting that is changed later counts at a restart; a flag that was given stays.
+    A setting that is changed later counts at a restart; a flag that was given stays. ``no_key`` lets everybody in who
+    reaches the address, whatever keys there are.
     """
 
     home: str | None = None
@@ -49,31 +50,10 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 class ServeOptions(Struct, frozen=True, kw_only=True):
-    """What a service runs with. Times are seconds, ``memory`` is bytes; None: as ``serve.Limits`` has it.
+    """What a service runs with: its ``settings`` (those that begin with ``serve_``), and what they come from."""
 
-    ``models`` are brought up at once. ``slots`` is generations at once of each model. ``no_key`` lets everybody in who
-    reaches the address, whatever keys there are. ``asked`` is where it comes from.
-    """
-
-    home: Path
     asked: Asked
     settings: Settings
-    host: str
-    port: int
-    models: tuple[str, ...] = ()
-    routes: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    ttl_s: float | None = None
-    keep_warm_s: float | None = None
-    memory: int | None = None
-    slots: int | None = None
-    stall_s: float
-    queue: int
-    no_key: bool = False
-    log_prompts: bool = False
-    allow_hosts: tuple[str, ...] = ()
-    allow_origins: tuple[str, ...] = ()
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
 
 
 def wanted_service(
@@ -97,36 +77,15 @@ def options_for(wanted: Asked) -> ServeOptions:
     """
     settings = resolve({"home": wanted.home, **wanted.flags}, os.environ, Path(wanted.folder))
     for field in _ONLY_YOURS:
-        source = Path(dict(settings.sources).get(field, ""))
-        if source.name == PROJECT_FILE:
+        if settings.by_project(field):
             raise BadConfig(
-                f"{source} says who may reach your models from web pages",
+                f"{settings.source(field)} says who may reach your models from web pages",
                 why="only you can: a project's file may have come from elsewhere",
                 remedy=f"give {flag(field)}, or move it into your own file with assay config set",
             )
     if (settings.serve_tls_cert is None) != (settings.serve_tls_key is None):
         raise BadInput("TLS takes two files", why="one was given", remedy="give both --tls-cert and --tls-key")
-    return ServeOptions(
-        home=settings.home,
-        asked=wanted,
-        settings=settings,
-        host=settings.serve_host,
-        port=settings.serve_port,
-        models=settings.serve_preload,
-        routes=settings.serve_routes,
-        ttl_s=settings.serve_ttl_s,
-        keep_warm_s=settings.serve_keep_warm_s,
-        memory=settings.serve_memory,
-        slots=settings.serve_slots,
-        stall_s=settings.serve_stall_s,
-        queue=settings.serve_queue,
-        no_key=wanted.no_key,
-        log_prompts=wanted.log_prompts,
-        allow_hosts=settings.serve_allow_hosts,
-        allow_origins=settings.serve_allow_origins,
-        tls_cert=settings.serve_tls_cert,
-        tls_key=settings.serve_tls_key,
-    )
+    return ServeOptions(asked=wanted, settings=settings)
 
 
 def opening_of(options: ServeOptions) -> Opening:
@@ -135,8 +94,10 @@ def opening_of(options: ServeOptions) -> Opening:
     Raises:
         BadInput: others could reach it without a key, or the file of keys is damaged.
     """
-    valid = any_valid(read(keys_file(options.home)), datetime.now(UTC))
-    return judge_opening(options.host, keys=valid, no_key=options.no_key, tls=options.tls_cert is not None)
+    settings = options.settings
+    valid = any_valid(read(keys_file(settings.home)), datetime.now(UTC))
+    tls = settings.serve_tls_cert is not None
+    return judge_opening(settings.serve_host, keys=valid, no_key=options.asked.no_key, tls=tls)
 
 
 def _kept(field: str, value: Any) -> Any:

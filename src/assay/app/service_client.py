@@ -35,22 +35,22 @@ class ServiceClient:
 
     def status(self, *, timeout_s: float = QUICK_S) -> dict[str, Any]:
         """What the service says of itself. Raise ``ServiceError`` where it does not answer."""
-        told = self.ask("GET", "/assay/status", timeout_s=timeout_s)
-        return told if isinstance(told, dict) else {}
+        return _object(self.ask("GET", "/assay/status", timeout_s=timeout_s))
 
-    def models(self, *, timeout_s: float = 5.0) -> list[dict[str, Any]]:
+    def models(self) -> list[dict[str, Any]]:
         """The models that are loaded or about to be. Raise ``ServiceError``."""
-        told = self.ask("GET", "/assay/models", timeout_s=timeout_s)
-        told = told.get("models") if isinstance(told, dict) else told
-        return [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
+        rows = _object(self.ask("GET", "/assay/models", timeout_s=5.0)).get("models")
+        return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
-    def load(self, model: str, *, ttl: float | None = None, timeout_s: float = LONG_S) -> Any:
-        """Bring a model up. Raise ``ServiceError`` with the service's own words where it cannot."""
-        return self.ask("POST", "/assay/load", _given(model=model, ttl=ttl), timeout_s=timeout_s)
+    def load(self, model: str, *, ttl: float | None = None, timeout_s: float = LONG_S) -> dict[str, Any]:
+        """Bring a model up; what the service says of it. Raise ``ServiceError`` in its own words where it cannot."""
+        return _object(self.ask("POST", "/assay/load", {"model": model, "ttl": ttl}, timeout_s=timeout_s))
 
-    def unload(self, model: str, *, force: bool = False, timeout_s: float = 60.0) -> Any:
-        """Take a model down when it is idle; with ``force`` at once. Raise ``ServiceError``."""
-        return self.ask("POST", "/assay/unload", {"model": model, "force": force}, timeout_s=timeout_s)
+    def unload(self, model: str, *, force: bool = False) -> list[str]:
+        """Take a model down when idle, with ``force`` at once; the ids of those that go. Raise ``ServiceError``."""
+        told = _object(self.ask("POST", "/assay/unload", {"model": model, "force": force}, timeout_s=60.0))
+        going = told.get("unloaded")
+        return [str(one) for one in going] if isinstance(going, list) else []
 
     def stop(self, *, now: bool = False) -> None:
         """Have the service end. Raise ``ServiceError`` where it does not answer."""
@@ -110,14 +110,14 @@ def place_of(home: str | Path | None) -> Place:
 
 def find_service(home: str | Path | None = None) -> ServiceClient | None:
     """The service of this home; None where none is running."""
-    state = _running(place_of(home).look())
+    state = place_of(home).look().running
     return ServiceClient(state) if state is not None else None
 
 
 def need_service(home: str | Path | None = None) -> ServiceClient:
     """The service of this home. Raise ``ServiceNotRunning``."""
     standing = place_of(home).look()
-    state = _running(standing)
+    state = standing.running
     if state is None:
         raise not_running(standing)
     return ServiceClient(state)
@@ -135,19 +135,15 @@ def not_running(standing: Standing) -> ServiceNotRunning:
     )
 
 
-def _running(standing: Standing) -> ServiceState | None:
-    return standing.state if standing.kind == "running" else None
-
-
-def _given(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
 def _decoded(text: bytes) -> Any:
     try:
         return msgspec.json.decode(text) if text else None
     except msgspec.DecodeError:
         return None
+
+
+def _object(told: Any) -> dict[str, Any]:
+    return told if isinstance(told, dict) else {}
 
 
 def _refusal(status: int, told: Any) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from assay.serve import EventLog, Pulse, Refusal, Tally
+from assay.serve import EventLog, Refusal, Tally
+from assay.serve.observer import Quiet
 from assay.serve.overhear import Kind
 
 SEEN_OFTEN = frozenset({"/health", "/metrics", "/assay/status", "/assay/models"})
 """Routes that probes ask every few seconds; their lines would hide the others."""
 
 
-class ServiceLog:
-    """An ``Observer`` of the service that tells ``log``; ``request`` is told of each request that has ended."""
+class ServiceLog(Quiet):
+    """An ``Observer`` of the service that tells ``log``; ``request`` is told of each request that has ended.
+
+    The line of a request tells how it was granted and how it ended; pulses come too often for a log.
+    """
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -56,18 +60,6 @@ class ServiceLog:
         """It ended, broke or was killed as wedged."""
         self._log.say("crashed", model=model, why=why)
 
-    def pulse(self, model: str, pulse: Pulse) -> None:
-        """Too often for a log."""
-
-    def granted(self, name: str, model: str, waited: float, loading: float | None) -> None:
-        """The line of the request tells it."""
-
     def refused(self, name: str, refusal: Refusal) -> None:
         """A request is not served, and why: the line of the request has no room for that."""
         self._log.say("refused", name=name[:200], status=refusal.status, code=refusal.code, why=refusal.message)
-
-    def left(self, name: str, waited: float) -> None:
-        """The line of the request tells it."""
-
-    def ended(self, name: str, model: str, seconds: float) -> None:
-        """The line of the request tells it."""

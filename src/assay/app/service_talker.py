@@ -56,16 +56,14 @@ class ServiceTalker:
 
     async def open(self) -> None:
         """Have the service load it; raise ``ServiceError`` in its words where it does not."""
-        row = await self._row()
+        row, load_s = await self._row(), None
         if row is None or row.get("state") != "ready":
             self._loaded_here = True
             self._starting(f"Loading {self._place.variant} in the service")
             row = await _aside(lambda: self._client.load(self._place.variant, ttl=self._ttl))
             self._ended = time.monotonic()
-            told = row if isinstance(row, dict) else {}
-            self._place = structs.replace(self._place, load_s=told.get("load_s"), **_known(told, self._place))
-        else:
-            self._place = structs.replace(self._place, load_s=None, **_known(row, self._place))
+            load_s = row.get("load_s")
+        self._place = structs.replace(self._place, load_s=load_s, **_known(row, self._place))
 
     async def answer(
         self, messages: Messages, parameters: Mapping[str, Any], heard: Heard | None, *, timeout_s: float = LONGEST_S
@@ -74,7 +72,7 @@ class ServiceTalker:
         await self.open()
         state = self._client.state
         endpoint = Endpoint(url=f"{state.address}/v1", model=self._place.variant, engine=self._place.engine)
-        headers = {"Authorization": f"Bearer {state.admin_key}"}
+        headers = measure.bearer(state.admin_key)
         try:
             async with measure.Client(endpoint, headers=headers, tls=self._client.tls()) as client:
                 blank = blank_sample(self._place)

@@ -35,6 +35,7 @@ from assay.serve import (
 from assay.serve.hosts import hosts_of, parse_origins
 from assay.serve.keys import KeyFile, keys_file
 from assay.serve.open_files import make_room
+from assay.settings import Settings
 
 SHARE = 0.9
 """Of the free memory, what models are given where no bound was asked for."""
@@ -53,26 +54,27 @@ def serve(
         UnknownModel: a model to preload is not here. BadInput: others could reach the service without a key.
         ServiceRunning, PortTaken and what else ``hosting.host`` tells.
     """
-    here = Here(options.settings)
-    routes = dict(options.routes)
-    names, given = given_variants(options.models, here, routes)
+    settings = options.settings
+    here = Here(settings)
+    routes = dict(settings.serve_routes)
+    names, given = given_variants(settings.serve_preload, here, routes)
     opening = opening_of(options)
 
     async def make(ground: Ground) -> Inner:
         def warn(what: str) -> None:
             ground.log.say("warning", what=what)
 
-        for warning in (*opening.warnings, *([LOGGED] if options.log_prompts else [])):
+        for warning in (*opening.warnings, *([LOGGED] if options.asked.log_prompts else [])):
             warn(warning)
         gate = Gate(
-            hosts=hosts_of(options.host, own=(socket.gethostname(),), allowed=options.allow_hosts),
-            keys=KeyFile(keys_file(options.home)),
+            hosts=hosts_of(settings.serve_host, own=(socket.gethostname(),), allowed=settings.serve_allow_hosts),
+            keys=KeyFile(keys_file(settings.home)),
             rule=opening.keys,
-            origins=parse_origins(options.allow_origins),
+            origins=parse_origins(settings.serve_allow_origins),
             admin_key=ground.admin_key,
         )
-        limits = limits_of(options)
-        loads = Loads(options.settings.context_length, options.slots, options.settings.threads, limits.memory)
+        limits = limits_of(settings)
+        loads = Loads(settings.context_length, settings.serve_slots, settings.threads, limits.memory)
         directory = Directory(here, loads, routes=routes, given=given, tell=warn)
         serving = _Serving(Workers(here), directory, limits=limits, gate=gate, ground=ground, preload=names)
         return await serving.opened()
@@ -80,19 +82,18 @@ def serve(
     return host(options, make, echo=echo, on_ready=on_ready)
 
 
-def limits_of(options: ServeOptions) -> Limits:
-    """The bounds of a service with ``options`` on this machine at this moment."""
-    free = machine.memory_budget()
-    queue = options.queue
+def limits_of(settings: Settings) -> Limits:
+    """The bounds of a service with ``settings`` on this machine at this moment."""
+    free, memory, queue = machine.memory_budget(), settings.serve_memory, settings.serve_queue
     most = Limits()
     return Limits(
-        memory=options.memory if options.memory is not None or free is None else int(free * SHARE),
+        memory=memory if memory is not None or free is None else int(free * SHARE),
         queue=queue,
         queue_per_model=min(queue, most.queue_per_model),
         queue_per_client=min(queue, most.queue_per_client),
-        ttl_s=options.ttl_s,
-        keep_warm_s=options.keep_warm_s,
-        stall_s=options.stall_s,
+        ttl_s=settings.serve_ttl_s,
+        keep_warm_s=settings.serve_keep_warm_s,
+        stall_s=settings.serve_stall_s,
         connections=make_room(most.connections),
     )
 
@@ -123,7 +124,7 @@ class _Serving:
             metrics=metrics,
             version=__version__,
             tell=log.request,
-            overhear=log.overhear if ground.options.log_prompts else None,
+            overhear=log.overhear if ground.options.asked.log_prompts else None,
             connections=lambda: self._connections.open,
         )
         self.runner = runner(app, limits)

@@ -37,7 +37,7 @@ class Place(Struct, frozen=True, kw_only=True):
     engine: str
     engine_version: str | None = None
     where: str
-    why_there: str = ""
+    why_there: str
     reasons: tuple[str, ...] = ()
     context_length: int | None = None
     found_s: float | None = None

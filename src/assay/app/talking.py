@@ -17,15 +17,15 @@ from msgspec import Struct
 from assay.app.candidates import on_engines, told
 from assay.app.getting import best_of, brought, choose
 from assay.app.here import Here, open_here
-from assay.app.lifecycle import Lifecycle
+from assay.app.lifecycle import Lifecycle, answering
 from assay.app.service_client import ServiceClient, find_service
 from assay.app.service_talker import ServiceTalker
 from assay.app.sizing import Sizing
 from assay.app.talker import OWN_PROCESS, OwnTalker, Place, Talker
 from assay.app.upstream_keys import sent_with
 from assay.errors import BadInput, ServiceError
-from assay.settings import Settings, api_key
-from assay.types import EngineOptions, Reporter, Transfers, Variant
+from assay.settings import api_key, resolve
+from assay.types import Reporter, Transfers, Variant
 
 ASK_S = 5.0
 """How long the service may take to say whether it knows a model."""
@@ -61,14 +61,10 @@ class Talkers:
     """Gives talkers by name. ``reporter`` hears of steps, ``transfers`` of downloads."""
 
     def __init__(self, wishes: Wishes, reporter: Reporter, transfers: Transfers) -> None:
-        self.here = open_here(wishes.flags, token=wishes.token)
+        self.settings = resolve(wishes.flags, os.environ, Path.cwd())
         self._wishes = wishes
         self._reporter = reporter
         self._transfers = transfers
-
-    @property
-    def settings(self) -> Settings:
-        return self.here.settings
 
     def require(self, name: str, /) -> None:
         """Raise ``UnknownModel`` where nothing has that name; nobody is asked for it."""
@@ -82,7 +78,8 @@ class Talkers:
             stay in the service, and that cannot serve it.
         """
         wishes = self._wishes
-        here = open_here(wishes.flags | _given(context_length=context_length), token=wishes.token)
+        own = {"context_length": context_length} if context_length is not None else {}
+        here = open_here({**wishes.flags, **own}, token=wishes.token)
         sizing = Sizing(here, slots=wishes.slots)
         began = time.monotonic()
         variant, reasons, by_path = _best(name, here, sizing)
@@ -95,27 +92,28 @@ class Talkers:
         why_own = own_because(wishes, variant, service is not None, by_path=by_path, context_length=context_length)
         if service is not None and why_own is None:
             why_own = unserved_because(service, variant)
+        asked = service if why_own is None else None
         place = Place(
             variant=variant.id,
             engine=candidate.engine,
-            where=OWN_PROCESS if service is None or why_own is not None else f"the service at {service.state.address}",
+            where=f"the service at {asked.state.address}" if asked is not None else OWN_PROCESS,
             why_there=why_own or "it is running",
             reasons=reasons,
             found_s=found - began,
             fetched_s=None if was_here else time.monotonic() - found,
         )
-        if service is not None and why_own is None:
-            return self._served(service, place)
+        if asked is not None:
+            return ServiceTalker(asked, place, starting=self._reporter.stage, ttl=wishes.ttl, retain=wishes.retain)
         if wishes.retain or wishes.ttl is not None:
             what = "--retain" if wishes.retain else "--ttl"
             remedy = "assay service start" if service is None else "leave out what the service cannot do"
             raise BadInput(f"{what} needs the service to keep {variant.id} loaded", why=why_own, remedy=remedy)
         settings = here.settings
-        options = EngineOptions(
+        options = answering(
+            candidate.engine,
             context_length=settings.context_length,
             slots=wishes.slots or 1,
             threads=settings.threads,
-            extra={"cache_prompt": "true"} if candidate.engine == "llamacpp" else {},
         )
         return OwnTalker(
             candidate,
@@ -124,10 +122,6 @@ class Talkers:
             starting=self._reporter.stage,
             headers=sent_with(variant, api_key(os.environ)) if variant.format == "remote" else None,
         )
-
-    def _served(self, service: ServiceClient, place: Place) -> Talker:
-        wishes = self._wishes
-        return ServiceTalker(service, place, starting=self._reporter.stage, ttl=wishes.ttl, retain=wishes.retain)
 
 
 def own_because(
@@ -166,13 +160,6 @@ def unserved_because(service: ServiceClient, variant: Variant) -> str | None:
 def _best(name: str, here: Here, sizing: Sizing) -> tuple[Variant, tuple[str, ...], bool]:
     """The best variant of what is here, else of what the hub offers; why it; whether it was named by path."""
     found = here.catalog.find(name)
-    local = any(variant.format != "safetensors" for variant in found.variants)
-    chosen = choose(found, here, sizing, ask=not local)
-    best = best_of(chosen, sizing)
-    reasons = next(one.reasons for one in chosen.ranked.rankings if one.variant is best)
+    best = best_of(choose(found, here, sizing, ask=not found.runnable), sizing)
     sizing.close()
-    return best, reasons, found.origin == "path"
-
-
-def _given(**flags: Any) -> dict[str, Any]:
-    return {name: value for name, value in flags.items() if value is not None}
+    return best.variant, best.reasons, found.origin == "path"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import plistlib
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -85,11 +84,11 @@ def uninstall_service(kind: Kind | None = None) -> tuple[Path, bool]:
     return path, True
 
 
-def unit_path(kind: Kind, env: Mapping[str, str] | None = None) -> Path:
+def unit_path(kind: Kind) -> Path:
     """Where the system looks for it."""
     if kind == "launchd":
         return Path.home() / "Library" / "LaunchAgents" / f"{LABEL}.plist"
-    config = (os.environ if env is None else env).get("XDG_CONFIG_HOME")
+    config = os.environ.get("XDG_CONFIG_HOME")
     return (Path(config) if config else Path.home() / ".config") / "systemd" / "user" / UNIT
 
 

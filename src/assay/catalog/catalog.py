@@ -44,6 +44,11 @@ class Found(Struct, frozen=True, kw_only=True):
     curated: CuratedEntry | None = None
     problem: str | None = None
 
+    @property
+    def runnable(self) -> tuple[Variant, ...]:
+        """Those of ``variants`` that are not for compiling alone."""
+        return tuple(_only_runnable(self.variants))
+
 
 class Catalog(Struct, frozen=True, kw_only=True):
     """The sources. ``registries`` come in the order of their precedence: ``--config``, the project's, the user's."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,11 +9,10 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from assay.amounts import parse_moment
 from assay.disk import write_whole
 from assay.errors import BadInput
 
-UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-DURATION = re.compile(r"(\d{1,6})\s*([hdw])", re.IGNORECASE)
 FIRST_LOOK = timedelta(days=7)
 """How far back a first look goes."""
 REMEMBERED = 20_000
@@ -71,13 +69,9 @@ def start_of_look(text: str | None, mark: Watermark | None, now: datetime) -> da
     if text is None:
         return min(now, mark.looked) if mark is not None else now - FIRST_LOOK
     remedy = "write it like 12h, 7d, 2w or 2026-11-01"
-    duration = DURATION.fullmatch(text.strip())
     try:
-        if duration is not None:
-            return now - int(duration[1]) * UNITS[duration[2].lower()]
-        when = datetime.fromisoformat(text.strip())
-        when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
+        when = parse_moment(text, now)
+    except ValueError as error:
         raise BadInput(f"{text!r} is no time to look back to", remedy=remedy) from error
     if when > now:
         raise BadInput(f"{text!r} is in the future", remedy=remedy)

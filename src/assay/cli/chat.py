@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Protocol
 
 from assay import app
 from assay.cli.chat_commands import Do, Say, Unknown, listing, read
@@ -16,16 +15,6 @@ from assay.report.units import count, plural
 
 LEAVES = "Ctrl-D or /exit leaves the chat"
 EXCERPT = 200
-
-
-class Screens(Protocol):
-    """What the loop needs of a terminal."""
-
-    def read(self) -> str: ...
-
-    def screen(self) -> shown.Screen: ...
-
-    def say(self, *lines: str) -> None: ...
 
 
 def converse(name: str, wishes: app.Wishes, *, system: str | None, history: bool, verbose: bool) -> int:
@@ -46,7 +35,7 @@ def converse(name: str, wishes: app.Wishes, *, system: str | None, history: bool
 class Loop:
     """One chat between a reader and a model."""
 
-    def __init__(self, chat: app.Chat, terminal: Screens, waiting: Waiting, *, stats: bool = False) -> None:
+    def __init__(self, chat: app.Chat, terminal: Terminal, waiting: Waiting, *, stats: bool) -> None:
         self._chat = chat
         self._terminal = terminal
         self._waiting = waiting

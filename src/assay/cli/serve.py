@@ -24,18 +24,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop; 0 when every answer had ended, 130 when some were cut off."""
     options = app.options_for(flags.asked(args))
-    as_json = args.output == "json"
 
     def ready(state: app.ServiceState) -> None:
+        told = {"address": state.address, "pid": state.pid, "version": state.version, "log": state.log}
         with contextlib.suppress(OSError):  # who started it may have closed the terminal: the service need not tell
-            announce(state)
-
-    def announce(state: app.ServiceState) -> None:
-        if as_json:
-            output.as_json({"address": state.address, "pid": state.pid, "version": state.version, "log": state.log})
-        else:
-            output.lines(_how(state, options.models))
-        sys.stdout.flush()
+            if args.output == "json":
+                output.as_json(told)
+            else:
+                output.lines(_how(state, options.settings.serve_preload))
+            sys.stdout.flush()
 
     drained = app.serve(options, echo=_echo, on_ready=ready)
     return 0 if drained else 130

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NoReturn
 
 import jinja2
@@ -38,8 +39,9 @@ class ChatTemplate:
             raise Refused(message, param="messages", code="chat_template_error") from None
 
 
+@cache
 def template_uses(source: str, name: str) -> bool:
-    """Whether a template looks at the value called ``name``."""
+    """Whether a template looks at the value called ``name``; kept, since a long template takes tens of milliseconds."""
     try:
         return name in meta.find_undeclared_variables(_environment().parse(source))
     except jinja2.TemplateSyntaxError:

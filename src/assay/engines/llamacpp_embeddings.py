@@ -10,6 +10,7 @@ from typing import Any, NoReturn, cast
 import msgspec
 from msgspec import Struct
 
+from assay.engines.llamacpp_answer import Failure
 from assay.engines.llamacpp_server import LlamaCppServer, Pooling, context_of
 from assay.engines.worker.model import (
     Emit,
@@ -28,36 +29,28 @@ from assay.types import Variant
 
 DEFAULT_CONTEXT = 2048
 """A prompt is read in one step, whose memory grows with it."""
-WORDS = frozenset({"embeddings", "embedding", "feature-extraction", "sentence-similarity"})
-"""How a variant's tasks and capabilities name it."""
-TALKING = frozenset({"chat", "chat-completion", "completion", "text-generation", "code"})
 
 
 def pooling_of(header: GgufHeader, variant: Variant) -> Pooling | None:
     """How the model makes a vector of a text; None for one that makes text.
 
-    A file that was made for it decides. Any other model gives the mean over its tokens where its tasks, or without any
-    its capabilities, name embeddings and nothing that makes text. Raise ``BadInput`` for a model that ranks.
+    A file that was made for it decides. Any other model gives the mean over its tokens where its list names it so
+    (``Variant.embeds``). Raise ``BadInput`` for a model that ranks.
     """
     if header.pooling == "rank":
         raise BadInput("this model ranks documents, for which there is no route here", why="its header says so")
     if header.embeds:
         return cast("Pooling", header.pooling)
-    words = {word.lower() for word in variant.tasks or variant.capabilities}
-    return "mean" if words & WORDS and not words & TALKING else None
+    return "mean" if variant.embeds else None
 
 
 class _Datum(Struct, frozen=True):
     embedding: tuple[float, ...]
 
 
-class _Failure(Struct, frozen=True):
-    message: str = ""
-
-
 class _Answer(Struct, frozen=True):
     data: tuple[_Datum, ...] = ()
-    error: _Failure | None = None
+    error: Failure | None = None
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -71,7 +64,6 @@ class LlamaCppEmbedder:
     """
 
     features: frozenset[Feature] = frozenset()
-    generates = False
     chat_template: str | None = None
     broken: str | None = None
     slots = 1

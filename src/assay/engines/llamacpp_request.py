@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from assay.engines.llamacpp_scores import Entry, Logprobs, Scores
+from assay.engines.llamacpp_answer import Failure, Logprobs
+from assay.engines.llamacpp_scores import Entry, Scores
 from assay.engines.worker.grammar import grammar_of
 from assay.engines.worker.model import READ, Echo, Emit, End, Generation, Piece, Sampling, TokenLogprob
 
@@ -21,7 +22,7 @@ IdsOf = Callable[[str], Sequence[int]]
 class _Text(Struct, frozen=True):
     text: str = ""
     finish_reason: str | None = None
-    logprobs: Logprobs | None = None
+    logprobs: Logprobs[Entry] | None = None
 
 
 class _Cached(Struct, frozen=True):
@@ -37,17 +38,13 @@ class _Timings(Struct, frozen=True):
     predicted_n: int = 0
 
 
-class _Error(Struct, frozen=True):
-    message: str = ""
-
-
 class _Chunk(Struct, frozen=True):
     """What is read of one event of llama.cpp's stream."""
 
     choices: tuple[_Text, ...] = ()
     usage: _Usage | None = None
     timings: _Timings = _Timings()
-    error: _Error | None = None
+    error: Failure | None = None
 
 
 _read_chunk = msgspec.json.Decoder(_Chunk).decode
@@ -148,7 +145,7 @@ class _ToldTokens:
         """Whether ``_ids`` is all that was made."""
         self._held: list[tuple[bytes, int, Entry | None]] = []
 
-    def take(self, count: int, logprobs: Logprobs | None) -> None:
+    def take(self, count: int, logprobs: Logprobs[Entry] | None) -> None:
         """A token without text is held until the next, since it may be the one that ends the turn."""
         entry = logprobs.content[-1] if logprobs and logprobs.content else None
         self._held.append((entry.data if entry else b"", count, entry))

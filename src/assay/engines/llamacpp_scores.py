@@ -1,8 +1,7 @@
 """Log-probabilities from llama.cpp's slots, beside the generations that run in them.
 
-The server lists log-probabilities (before bias and sampling) of the token that it samples and of the likeliest ones. A
-bias makes it sample the token that is asked about. It lists nothing for a token that ends within a character, since it
-holds that back: such a token is looked for among the likeliest while another is sampled.
+The server is made to sample the token that is asked about. It lists nothing for a token that ends within a character,
+since it holds that back: such a token is looked for among the likeliest while another is sampled.
 """
 
 from __future__ import annotations
@@ -15,11 +14,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from assay.engines.llamacpp_answer import Answer, next_token, no_distribution
 from assay.engines.worker.model import TokenLogprob
-from assay.errors import EngineError
 
-CERTAIN = 1e4
-"""Added to a token's score, it makes that token be sampled."""
 LIKELIEST = 256
 """Where a token is looked for first; a list of the whole vocabulary takes a second and more."""
 
@@ -45,26 +42,7 @@ class Entry(_Top, frozen=True):
     top_logprobs: tuple[_Top, ...] = ()
 
 
-class Logprobs(Struct, frozen=True):
-    """Of an event or an answer."""
-
-    content: tuple[Entry, ...] = ()
-
-
-class _Choice(Struct, frozen=True):
-    logprobs: Logprobs | None = None
-
-
-class _Failure(Struct, frozen=True):
-    message: str = ""
-
-
-class _Answer(Struct, frozen=True):
-    choices: tuple[_Choice, ...] = ()
-    error: _Failure | None = None
-
-
-_decode = msgspec.json.Decoder(_Answer).decode
+_decode = msgspec.json.Decoder(Answer[Entry]).decode
 
 
 class Scores:
@@ -138,35 +116,17 @@ class Scores:
             found = next((other for other in tops if other.id == token), None)
             if found is not None:
                 return found, tops
-        raise EngineError("llama.cpp gave no distribution", why=f"token {token} is not in it")
+        raise no_distribution(f"token {token} is not in it")
 
     def _likeliest(self, ids: Sequence[int], wanted: int) -> tuple[_Top, ...]:
         entry = self._ask(ids, wanted, self._whole)
         if entry is None:
-            raise EngineError("llama.cpp gave no distribution", why="its answer is empty")
+            raise no_distribution("its answer is empty")
         return entry.top_logprobs
 
     def _ask(self, ids: Sequence[int], wanted: int, token: int) -> Entry | None:
         """Sample ``token``; None where it ends within a character."""
-        body = {
-            "prompt": ids,
-            "n_predict": 1,
-            "n_probs": wanted,
-            "temperature": 0.0,
-            "top_k": 1,
-            "samplers": ["top_k"],
-            "cache_prompt": True,
-            "stream": False,
-            "logit_bias": [[token, CERTAIN]],
-        }
-        parts: list[bytes] = []
-        self._server.handle_completions(msgspec.json.encode(body), parts.append)
-        answer = _decode(b"".join(parts))
-        if answer.error or not answer.choices:
-            raise EngineError(
-                "llama.cpp gave no distribution", why=answer.error.message if answer.error else "its answer is empty"
-            )
-        logprobs = answer.choices[0].logprobs
+        logprobs = next_token(self._server, _decode, ids, wanted, certain=token).logprobs
         return logprobs.content[0] if logprobs and logprobs.content else None
 
     def _token(

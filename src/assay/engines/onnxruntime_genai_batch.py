@@ -25,8 +25,8 @@ from assay.engines.worker.grammar import grammar_of
 from assay.engines.worker.model import READ, Echo, Emit, End, Generation, Piece, TokenLogprob
 
 QUIET_S = 0.0005
-"""An idle engine starts once nothing more has come for this long, so that simultaneous requests share a batch. Those who
-come a little later have the first one read again with them."""
+"""An idle engine starts once nothing more has come for this long, so that simultaneous requests share a batch. Those
+who come a little later have the first one read again with them."""
 GATHER_S = 0.005
 """But no later than this after the first."""
 MAX_ROWS = 32
@@ -72,11 +72,11 @@ class Row:
     """One generation: waiting, live in a batch, or ended. Only ``cancel`` is called from other threads."""
 
     def __init__(self, generation: Generation, emit: Emit, vocabulary: Vocabulary) -> None:
-        self.prompt: Sequence[int] = generation.prompt.ids or ()
+        self._given: Sequence[int] = generation.prompt.ids or ()
         self.limit = generation.max_tokens or 1
         sampling = generation.sampling
         self.seeded = sampling.seed is not None and sampling.temperature > 0
-        self.chooser = Chooser(sampling, self.prompt) if needs_scores(sampling) else None
+        self.chooser: Chooser | None = None
         self.echo = _echoed(generation, vocabulary) if generation.echo else None
         self._chance: Chance | None = None
         self._generation = generation
@@ -88,27 +88,35 @@ class Row:
         self._vocabulary = vocabulary
 
     def prepare(self) -> None:
-        """Open the grammar, which may take a moment: to be called in the thread that makes the tokens."""
+        """Get ready to choose, once, in the thread that makes the tokens; a grammar may take a moment."""
         generation, vocabulary = self._generation, self._vocabulary
         found = [(marker, vocabulary.ids_of(marker)) for marker in generation.markers]
         self._visible = {ids[0]: marker.encode() for marker, ids in found if len(ids) == 1}
         grammar = grammar_of(generation, vocabulary.ids_of)
+        constraint = None
         if grammar is not None and vocabulary.open_grammar is not None:
             constraint = vocabulary.open_grammar(grammar)
-            self.chooser = Chooser(generation.sampling, self.prompt, constraint)
+        if constraint is not None or needs_scores(generation.sampling):
+            self.chooser = Chooser(generation.sampling, self._given, constraint)
 
     def cancel(self) -> None:
         """Stop at the end of the token that is being made."""
         self.cancelled = True
 
     @property
+    def prompt(self) -> tuple[int, ...]:
+        """What is to be read before its next token: also what it has made so far, where it is read once more."""
+        return (*self._given, *self._made)
+
+    @property
+    def length(self) -> int:
+        """Of the prompt, in tokens."""
+        return len(self._given) + len(self._made)
+
+    @property
     def left(self) -> int:
         """How many tokens it may still make."""
         return self.limit - len(self._made)
-
-    def go_on(self) -> None:
-        """Be read once more, with what was made so far as a part of the prompt."""
-        self.prompt = (*(self._generation.prompt.ids or ()), *self._made)
 
     @property
     def looks(self) -> bool:
@@ -189,7 +197,7 @@ class Group:
         self._choosing = any(row.looks for row in rows)
         self._room = max(row.left for row in rows)
         if self.size > 1 and context is not None:
-            self._room = min(self._room, context - max(len(row.prompt) for row in rows))
+            self._room = min(self._room, context - max(row.length for row in rows))
         self._batch = open_batch([row.prompt for row in rows], self._room)
 
     def read(self) -> None:
@@ -288,7 +296,6 @@ class Scheduler:
                 longer = [row for group in self._groups for row in group.longer]
                 self._groups = [group for group in self._groups if group.live]
                 for row in longer:
-                    row.go_on()
                     self._begin([row])
                 self._read()
         except BaseException as error:
@@ -341,20 +348,17 @@ class Scheduler:
         than is read anyway, have more to say than is to be read, and make no batch more than there would be without.
         """
         rejoining: list[Row] = []
-        read = sum(len(row.prompt) for row in new)
+        spare = sum(row.length for row in new)
         for group in [group for group in self._groups if not group.filling]:
             rows = [row for _, row in group.live]
-            for row in rows:
-                row.go_on()
+            again = sum(row.length for row in rows)
             together = [*new, *rejoining]
-            read -= (again := sum(len(row.prompt) for row in rows))
-            worth = read >= 0 and all(row.left >= len(row.prompt) for row in rows)
+            worth = again <= spare and all(row.left >= row.length for row in rows)
             if worth and len(self._partition([*together, *rows])) <= len(self._partition(together)):
                 group.close()
                 self._groups.remove(group)
                 rejoining += rows
-            else:
-                read += again
+                spare -= again
         return rejoining
 
     def _partition(self, rows: Sequence[Row]) -> list[list[Row]]:
@@ -384,13 +388,13 @@ def partition(rows: Iterable[Row], vocabulary: Vocabulary, context: int | None =
     most = min(TOGETHER, SCORES_BYTES // (4 * vocabulary.size))
     groups: list[list[Row]] = []
     open_group: list[Row] = []
-    for row in sorted(rows, key=lambda row: -len(row.prompt)):
-        longest = len(open_group[0].prompt) if open_group else 0
+    for row in sorted(rows, key=lambda row: -row.length):
+        longest = open_group[0].length if open_group else 0
         fits = len(open_group) < min(MAX_ROWS, most // max(longest, 1))
         fits = fits and (context is None or row.left <= 2 * (context - longest))
         if row.seeded or row.echo or row.prompt[-1] == vocabulary.pad:
             groups.append([row])
-        elif open_group and fits and 2 * len(row.prompt) + SLACK >= longest:
+        elif open_group and fits and 2 * row.length + SLACK >= longest:
             open_group.append(row)
         else:
             open_group = [row]

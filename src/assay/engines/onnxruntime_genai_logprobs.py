@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from assay.engines.onnxruntime_genai_sampling import Scores
 from assay.engines.worker.model import TokenLogprob
 
-Scores = npt.NDArray[np.float32]
 Name = Callable[[int], bytes]
 """The bytes of a token, special ones as they are called."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -163,37 +164,25 @@ class GenAIModel:
         """
         some = [place * self._settings.vocabulary // 9 for place in range(1, 9)]
         some = [token for token in some if token != self._settings.pad]
-        alone = self._scores([some])
-        everywhere = self._scored_everywhere(some)
+        with self._filled([some]) as batch:
+            everywhere = _scored_everywhere(batch)
+            alone = _scores(batch)
         if self.slots == 1:
             return False, everywhere
         try:
-            padded = self._scores([some, some * 2])
+            with self._filled([some, some * 2]) as batch:
+                padded = _scores(batch)
         except GenAIError:
             return False, everywhere
         return bool(np.allclose(padded, alone, atol=NEAR * float(np.ptp(alone)))), everywhere
 
-    def _scored_everywhere(self, prompt: Sequence[int]) -> bool:
-        batch = self._open_batch([prompt], 1)
-        try:
-            batch.fill()
-            with batch.places():
-                return True
-        except GenAIError:
-            return False
-        finally:
-            batch.close()
-
-    def _scores(self, prompts: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
-        """The scores of the first prompt's first new token and of its second, (2, vocabulary)."""
+    @contextmanager
+    def _filled(self, prompts: Sequence[Sequence[int]]) -> Iterator[Batch]:
+        """Prompts that were read, with room for two tokens."""
         batch = self._open_batch(prompts, 2)
         try:
             batch.fill()
-            with batch.scores() as scores:
-                first = scores[0].copy()
-            batch.step()
-            with batch.scores() as scores:
-                return np.stack([first, scores[0]])
+            yield batch
         finally:
             batch.close()
 
@@ -209,6 +198,23 @@ class GenAIModel:
         found = prompt_of(text, self.context_length, self._loaded.encode)
         prompt = self.wrap((*before, *(found.ids or ()), *behind))
         return structs.replace(prompt, more=found.more)
+
+
+def _scored_everywhere(batch: Batch) -> bool:
+    try:
+        with batch.places():
+            return True
+    except GenAIError:
+        return False
+
+
+def _scores(batch: Batch) -> npt.NDArray[np.float32]:
+    """The scores of the first prompt's first new token and of its second, (2, vocabulary)."""
+    with batch.scores() as scores:
+        first = scores[0].copy()
+    batch.step()
+    with batch.scores() as scores:
+        return np.stack([first, scores[0]])
 
 
 def _overlay(threads: int) -> dict[str, Any]:

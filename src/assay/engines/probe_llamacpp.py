@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
+from assay.engines.llamacpp_answer import Answer, Choice, next_token, no_distribution
 from assay.engines.probe_model import Reading
 from assay.errors import EngineError
 from assay.types import Scored
@@ -32,27 +33,7 @@ class _Token(Struct, frozen=True):
     top_logprobs: tuple[_Entry, ...]
 
 
-class _Logprobs(Struct, frozen=True):
-    content: tuple[_Token, ...]
-
-
-class _Choice(Struct, frozen=True):
-    logprobs: _Logprobs | None = None
-    finish_reason: str | None = None
-
-
-class _Failure(Struct, frozen=True):
-    message: str = ""
-
-
-class _Answer(Struct, frozen=True):
-    choices: tuple[_Choice, ...] = ()
-    error: _Failure | None = None
-
-
-CERTAIN = 1e4
-"""Added to a logit, it makes a token be sampled."""
-_decode = msgspec.json.Decoder(_Answer).decode
+_decode = msgspec.json.Decoder(Answer[_Token]).decode
 
 
 class LlamaCppProber:
@@ -91,36 +72,16 @@ class LlamaCppProber:
 
     def _next(self, ids: Sequence[int], wanted: int, lane: int) -> tuple[tuple[_Entry, ...], bool]:
         """The ``wanted`` most likely next tokens, most likely first, and whether the first ends a text."""
-        body = {
-            "prompt": ids,
-            "n_predict": 1,
-            "n_probs": wanted,
-            "temperature": 0.0,
-            "top_k": 1,
-            "samplers": ["top_k"],
-            "cache_prompt": True,
-            "id_slot": lane,
-            "stream": False,
-        }
-        answer = self._ask(body)
-        if answer.choices and not answer.choices[0].logprobs:
-            # The likeliest token ends within a character, so that its list is held back until the rest of it comes.
+        choice: Choice[_Token] = next_token(self._server, _decode, ids, wanted, lane=lane)
+        if not choice.logprobs:
             # The probabilities are those before the bias, which only decides what is sampled.
-            answer = self._ask({**body, "logit_bias": [[self._whole, CERTAIN]]})
-        if answer.error or not answer.choices or not answer.choices[0].logprobs:
-            raise EngineError(
-                "llama.cpp gave no distribution", why=answer.error.message if answer.error else "its answer is empty"
-            )
-        choice = answer.choices[0]
-        content = choice.logprobs.content if choice.logprobs else ()
+            choice = next_token(self._server, _decode, ids, wanted, certain=self._whole, lane=lane)
+        if not choice.logprobs:
+            raise no_distribution("its answer is empty")
+        content = choice.logprobs.content
         if len(content) != 1 or len(content[0].top_logprobs) != wanted:
             raise EngineError("llama.cpp gave another list of probabilities than was asked for")
         return content[0].top_logprobs, choice.finish_reason == "stop"
-
-    def _ask(self, body: dict[str, Any]) -> _Answer:
-        parts: list[bytes] = []
-        self._server.handle_completions(msgspec.json.encode(body), parts.append)
-        return _decode(b"".join(parts))
 
 
 def _fill(row: npt.NDArray[np.float32], entries: Sequence[_Entry]) -> None:

@@ -175,9 +175,7 @@ class WorkerProcess:
             return f"the process could not be started: {self._spawn_error}"
         if self._failed:
             return str(self._failed.get("message"))
-        code = self.exit_code
-        how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
-        return f"the process {how} during start"
+        return f"{exit_reason(self.exit_code)} during start"
 
     def _start_failed(self, what: str, kind: type[EngineStartFailed] = EngineStartFailed) -> EngineStartFailed:
         failed = self._failed or {}
@@ -185,6 +183,13 @@ class WorkerProcess:
         why = failed.get("why") or (f"last lines of its log:\n{tail}" if tail else None)
         remedy = failed.get("remedy")
         return kind(f"{self.spec.variant.id} did not start: {what}", why=why, remedy=remedy)
+
+
+def exit_reason(code: int | None) -> str:
+    """How a process ended, by its exit code."""
+    if code is not None and code < 0:
+        return f"the process was ended by signal {-code}"
+    return f"the process ended with exit code {code}"
 
 
 def _end_group(pid: int) -> None:

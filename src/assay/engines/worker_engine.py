@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from assay.engines.page_cache import load_kind
-from assay.engines.process import WorkerProcess
+from assay.engines.process import WorkerProcess, exit_reason
 from assay.engines.worker.model import Spec
 from assay.errors import BadInput, EngineUnavailable
 from assay.types import Availability, Endpoint, EngineOptions, EngineStatus, Format, Variant
@@ -119,11 +119,7 @@ def _state(worker: WorkerProcess, code: int | None) -> tuple[State, str | None]:
     if worker.stopped:
         return "stopped", None
     if code is not None:
-        return "dead", _exit_reason(code)
+        return "dead", exit_reason(code)
     if worker.broken:
         return "dead", worker.broken
     return "ready", None
-
-
-def _exit_reason(code: int) -> str:
-    return f"the process was ended by signal {-code}" if code < 0 else f"the process ended with exit code {code}"

@@ -87,7 +87,7 @@ def answered(told: Any) -> list[str]:
     return [
         f"ran {told.variant} on {engine}: {'; '.join(told.reasons)}",
         ", ".join([*filter(None, steps), tokens, f"ended by {sample.finish or UNKNOWN}"]),
-        *placed(told),
+        placed(told),
     ]
 
 
@@ -95,7 +95,7 @@ def opened(place: Any) -> list[str]:
     """The choice and the steps of a chat's ``app.Place``."""
     reasons = f"chose {place.variant}: {'; '.join(place.reasons)}" if place.reasons else f"chose {place.variant}"
     load = f"loaded in {duration(place.load_s)}" if place.load_s is not None else "it was loaded already"
-    return [reasons, f"{placed(place)[0]}, {load}"]
+    return [reasons, f"{placed(place)}, {load}"]
 
 
 def loaded(told: Mapping[str, Any]) -> str:
@@ -107,13 +107,10 @@ def loaded(told: Mapping[str, Any]) -> str:
     return f"{told.get('id', UNKNOWN)} on {told.get('engine', UNKNOWN)}: {state}{took}{memory}{stays}"
 
 
-def placed(told: Any) -> list[str]:
+def placed(told: Any) -> str:
     """Where a model ran, why there, and how long it took to find and fetch it; of an ``app.Answer`` or a place."""
-    if told.where is None:
-        return []
     fetched = f"fetched in {duration(told.fetched_s)}" if told.fetched_s is not None else "nothing to fetch"
-    why = f" ({told.why_there})" if told.why_there else ""
-    return [f"in {told.where}{why}; found in {duration(told.found_s)}, {fetched}"]
+    return f"in {told.where} ({told.why_there}); found in {duration(told.found_s)}, {fetched}"
 
 
 def _facts(one: Any) -> list[str]:

@@ -13,12 +13,12 @@ from msgspec import structs
 
 from assay.serve import body
 from assay.serve.api_error import refused
-from assay.serve.limits import Limits
+from assay.serve.limits import MOST_TTL_S
 from assay.serve.metrics import Metrics
 from assay.serve.model_state import ModelState
 from assay.serve.openapi import document
 from assay.serve.page import page
-from assay.serve.routes import MOST_TTL_S
+from assay.serve.routes import as_json
 from assay.serve.service import Service
 from assay.types import Endpoint
 
@@ -33,21 +33,19 @@ class Api:
     def __init__(
         self,
         service: Service,
-        limits: Limits,
         metrics: Metrics,
         *,
         version: str,
-        clock: Callable[[], float],
         connections: Callable[[], int] | None,
     ) -> None:
         self._service = service
-        self._limits = limits
+        self._limits = service.limits
         self._metrics = metrics
         self._version = version
-        self._clock = clock
+        self._clock = service.clock
         self._connections = connections
         self._started = time.time()
-        self._began = clock()
+        self._began = service.clock()
         self._document = msgspec.json.encode(document(version))
 
     def add_to(self, app: web.Application) -> None:
@@ -73,7 +71,7 @@ class Api:
 
     async def health(self, _request: web.Request) -> web.Response:
         """Whether the service lives: always 200; ``stopping`` once it takes on nothing new."""
-        return _json({"status": "stopping" if self._service.stopping else "ok"})
+        return as_json({"status": "stopping" if self._service.stopping else "ok"})
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """Prometheus's text format."""
@@ -88,7 +86,7 @@ class Api:
     async def status(self, request: web.Request) -> web.Response:
         """The service as a whole."""
         states = self._service.models()
-        return _json(
+        return as_json(
             {
                 "status": "stopping" if self._service.stopping else "ok",
                 "pid": os.getpid(),
@@ -113,13 +111,13 @@ class Api:
         """Models that are up, on their way or in trouble."""
         now = self._clock()
         states = self._service.models()
-        return _json({"models": [plain(state, now, self._service.endpoint(state.id)) for state in states]})
+        return as_json({"models": [plain(state, now, self._service.endpoint(state.id)) for state in states]})
 
     async def load(self, request: web.Request) -> web.Response:
         """Have a model up; answers when it is."""
         asked = await self._asked(request, {"model", "ttl"})
-        state = await self._service.load(_name(asked), ttl=_ttl(asked.get("ttl")))
-        return _json(plain(state, self._clock(), self._service.endpoint(state.id)))
+        state = await self._service.load(body.model_of(asked), ttl=_ttl(asked.get("ttl")))
+        return as_json(plain(state, self._clock(), self._service.endpoint(state.id)))
 
     async def unload(self, request: web.Request) -> web.Response:
         """Take a model down; answers with the ids of those that go."""
@@ -127,7 +125,7 @@ class Api:
         force = asked.get("force")
         if force is not None and not isinstance(force, bool):
             raise refused(400, "invalid_value", "force must be true or false", param="force")
-        return _json({"unloaded": await self._service.unload(_name(asked), force=bool(force))})
+        return as_json({"unloaded": await self._service.unload(body.model_of(asked), force=bool(force))})
 
     async def _asked(self, request: web.Request, known: set[str]) -> dict[str, Any]:
         asked = body.decode(await body.read(request, self._limits))
@@ -143,7 +141,7 @@ def plain(state: ModelState, now: float, endpoint: Endpoint | None) -> dict[str,
     return {
         "id": state.id,
         "alias": state.offer.variant.alias,
-        "engine": state.engine,
+        "engine": state.offer.engine,
         "engine_version": endpoint.engine_version if endpoint else None,
         "context_length": endpoint.context_length if endpoint else None,
         "state": state.state,
@@ -162,20 +160,9 @@ def plain(state: ModelState, now: float, endpoint: Endpoint | None) -> dict[str,
     }
 
 
-def _name(asked: dict[str, Any]) -> str:
-    model = asked.get("model")
-    if not isinstance(model, str) or not model.strip():
-        raise refused(400, "invalid_value", "model must be the name of a model", param="model")
-    return model
-
-
 def _ttl(value: Any) -> float | None:
     if value is None:
         return None
     if type(value) not in {int, float} or not 0 <= value <= MOST_TTL_S:
-        raise refused(400, "invalid_value", f"ttl must be seconds, 0 to {MOST_TTL_S:.0f}", param="ttl")
+        raise refused(400, "invalid_value", f"ttl must be seconds, 0 to {MOST_TTL_S}", param="ttl")
     return float(value)
-
-
-def _json(content: Any) -> web.Response:
-    return web.Response(body=msgspec.json.encode(content), content_type="application/json")

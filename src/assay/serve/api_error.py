@@ -9,10 +9,7 @@ import msgspec
 from aiohttp import web
 
 from assay.errors import AssayError, EngineError, HubError, NoRoom, UnknownModel
-from assay.serve.refusal import Refusal, Refused
-
-INVALID = "invalid_request_error"
-SERVER = "server_error"
+from assay.serve.refusal import INVALID, SERVER, Refusal, Refused
 
 
 def error_body(refusal: Refusal) -> dict[str, Any]:

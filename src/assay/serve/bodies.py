@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from assay.serve.api_error import SERVER, refused
+from assay.serve.api_error import refused
+from assay.serve.refusal import SERVER
 
 HELD: web.RequestKey[int] = web.RequestKey("held", int)
 """Bytes of its body that a request holds."""

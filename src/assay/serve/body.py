@@ -13,10 +13,10 @@ from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from msgspec import Raw, Struct
 
-from assay.serve.api_error import INVALID, answer, refused
+from assay.serve.api_error import answer, refused
 from assay.serve.bodies import BODIES
 from assay.serve.limits import Limits
-from assay.serve.refusal import Refusal
+from assay.serve.refusal import INVALID, Refusal
 
 JSON = "application/json"
 MOST_WEIGHT = 4096
@@ -125,12 +125,18 @@ def parse(raw: bytes) -> Body:
     """The body of a request to a model; raise ``Refused`` (400), with ``param`` where one field is at fault."""
     fields = _fields(raw)
     spans = _spans(raw)
+    model = model_of(fields)
+    start, end = spans["model"]
+    return Body(raw=raw, fields=fields, model=model, start=start, end=end)
+
+
+def model_of(fields: Mapping[str, Any]) -> str:
+    """The name of the model that a body asks for; raise ``Refused`` (400) where it has none."""
     model = fields.get("model")
     if not isinstance(model, str) or not model.strip():
         got = "it is missing" if "model" not in fields else f"not {_kind(model)}"
         raise refused(400, "invalid_value", f"model must be the name of a model; {got}", param="model")
-    start, end = spans["model"]
-    return Body(raw=raw, fields=fields, model=model, start=start, end=end)
+    return model
 
 
 def _spans(raw: bytes) -> Mapping[str, tuple[int, int]]:

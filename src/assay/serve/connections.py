@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from assay.serve import api_error
 from assay.serve.limits import Limits
-from assay.serve.refusal import Refusal
+from assay.serve.refusal import INVALID, Refusal
 
 END_OF_HEAD = b"\r\n\r\n"
 LINE = 8190
@@ -44,13 +44,13 @@ TOO_MANY = Refusal(
 TOO_SLOW = Refusal(
     status=408,
     code="request_timeout",
-    kind=api_error.INVALID,
+    kind=INVALID,
     message="the request's head did not arrive in time",
 )
 TOO_LONG = Refusal(
     status=431,
     code="head_too_large",
-    kind=api_error.INVALID,
+    kind=INVALID,
     message="the request's head is too large",
 )
 PHRASES = {408: "Request Timeout", 431: "Request Header Fields Too Large", 503: "Service Unavailable"}
@@ -313,7 +313,7 @@ def _unreadable(status: int, error: BaseException | None, message: str | None) -
     if status >= 500:
         return api_error.unexpected()
     why = (message or "it cannot be read").splitlines()[0].rstrip(": ")
-    return Refusal(status=status, code="bad_http", kind=api_error.INVALID, message=f"this is no HTTP request: {why}")
+    return Refusal(status=status, code="bad_http", kind=INVALID, message=f"this is no HTTP request: {why}")
 
 
 def _farewell(refusal: Refusal) -> bytes:

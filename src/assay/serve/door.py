@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -17,7 +16,6 @@ from assay.serve import api_error
 from assay.serve.api import Api
 from assay.serve.bodies import BODIES, Bodies
 from assay.serve.gone import Gone, drop
-from assay.serve.limits import Limits
 from assay.serve.metrics import Metrics
 from assay.serve.overhear import Overhear
 from assay.serve.proxy import Proxy
@@ -47,19 +45,17 @@ def application(
     *,
     metrics: Metrics,
     version: str,
-    limits: Limits | None = None,
     tell: Tell = quiet,
     overhear: Overhear | None = None,
-    clock: Callable[[], float] = time.monotonic,
     connections: Callable[[], int] | None = None,
 ) -> web.Application:
     """The application over a service that its maker starts and stops, with ``metrics`` as its observer.
 
     ``tell`` gets each request when it has ended: the access log. ``overhear`` gets prompts and answers, which nobody
-    else does; None: they are kept nowhere. ``clock`` is the service's. ``connections`` tells how many are open.
+    else does; None: they are kept nowhere. ``connections`` tells how many are open.
     ``doorway`` None: everybody may come in, which is for tests.
     """
-    limits = limits or service.limits
+    limits, clock = service.limits, service.clock
 
     def done(tally: Tally) -> None:
         metrics.request(tally)
@@ -72,8 +68,8 @@ def application(
         doorway.attach(app)
     proxy = Proxy(limits, clock, overhear)
     app.cleanup_ctx.append(proxy.over)
-    OpenAi(service, limits, proxy, overhear).add_to(app)
-    Api(service, limits, metrics, version=version, clock=clock, connections=connections).add_to(app)
+    OpenAi(service, proxy, overhear).add_to(app)
+    Api(service, metrics, version=version, connections=connections).add_to(app)
     return app
 
 
@@ -86,9 +82,9 @@ def _outermost(done: Tell, clock: Callable[[], float]) -> Middleware:
             path=request.path,
             route=_route(request),
             arrived=clock(),
+            status=LEFT,
         )
         request[TALLY] = tally
-        tally.status = LEFT
         try:
             response = await _answer(request, handler, tally)
             tally.status = response.status

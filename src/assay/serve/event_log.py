@@ -23,14 +23,11 @@ class EventLog:
     Where nothing can be written (a full disk), events are dropped and counted, and the service goes on.
     """
 
-    def __init__(
-        self, path: Path, *, echo: Callable[[str], None] | None = None, most: int = MOST, files: int = FILES
-    ) -> None:
+    def __init__(self, path: Path, *, echo: Callable[[str], None] | None = None, most: int = MOST) -> None:
         self.dropped = 0
         self._path = path
         self._echo = echo
         self._most = most
-        self._files = files
         self._file: IO[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -75,7 +72,7 @@ class EventLog:
 
     def _turn(self) -> None:
         """Make room for a fresh file: each becomes the next older, and the oldest goes."""
-        for n in range(self._files - 1, 0, -1):
+        for n in range(FILES - 1, 0, -1):
             older, newer = numbered(self._path, n), numbered(self._path, n - 1)
             if newer.exists():
                 newer.replace(older)

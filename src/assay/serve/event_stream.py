@@ -25,7 +25,7 @@ class EventStream:
         response: web.StreamResponse,
         tally: Tally,
         clock: Callable[[], float],
-        ear: Ear | None = None,
+        ear: Ear | None,
     ) -> None:
         self._clock = clock
         self._ear = ear

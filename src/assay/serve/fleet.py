@@ -22,10 +22,9 @@ DOUBLINGS = 30
 class Fleet:
     """Every model that is up, on its way up or down, waited for, or in its backoff."""
 
-    def __init__(self, limits: Limits, budget: int | None) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.models: dict[str, Model] = {}
         self._limits = limits
-        self._budget = budget
         self._machine: int | None = None
         self._unsure: dict[str, int] = {}
         self._lives = 0
@@ -35,7 +34,7 @@ class Fleet:
         model = self.models.get(offer.id)
         if model is None:
             model = self.models[offer.id] = Model(offer, now)
-        elif model.state in {"waiting", "backoff"}:
+        elif model.down:
             model.offer = offer
             model.slots = offer.slots
         return model
@@ -55,7 +54,9 @@ class Fleet:
     def memory(self, now: float) -> Memory:
         held = (model.holding(now) for model in self.models.values())
         unsure = sum(size for model, size in self._unsure.items() if model in self.models and self.models[model].moving)
-        return Memory(self._budget, self._machine, tuple(holding for holding in held if holding is not None), unsure)
+        return Memory(
+            self._limits.memory, self._machine, tuple(holding for holding in held if holding is not None), unsure
+        )
 
     def stay(self, model: Model) -> float | None:
         """How long a model stays that nobody uses: its own time, else the service's."""
@@ -122,7 +123,7 @@ class Fleet:
     def forget(self, now: float, *, draining: bool) -> None:
         """Models that are down and that nobody asks for; those that crashed only after a while."""
         for model in tuple(self.models.values()):
-            if model.demanded or model.state not in {"waiting", "backoff"}:
+            if model.demanded or not model.down:
                 continue
             if draining or not model.crashes or now >= self._forgotten_at(model):
                 del self.models[model.id]

@@ -17,7 +17,7 @@ from assay.serve.connections import Connection
 from assay.serve.hosts import Hosts, KeyRule, judge_host, judge_origin
 from assay.serve.keys import ONLY_OWN, Key, KeyFile, is_secret, judge_key, presented
 from assay.serve.rates import Rates, client_address
-from assay.serve.refusal import Refusal, Refused
+from assay.serve.refusal import INVALID, Refusal, Refused
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -167,4 +167,4 @@ def _preflight(request: web.Request) -> web.Response:
 
 
 def _bad(message: str, code: str) -> Refused:
-    return Refused(Refusal(status=400, code=code, kind="invalid_request_error", message=message))
+    return Refused(Refusal(status=400, code=code, kind=INVALID, message=message))

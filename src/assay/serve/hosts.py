@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from assay.errors import BadInput
-from assay.serve.refusal import Refusal
+from assay.serve.refusal import INVALID, Refusal
 
 LABELS = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
 PORT = re.compile(r"[0-9]{1,5}")
@@ -133,16 +133,16 @@ def judge_host(hosts: Hosts, headers: Collection[str]) -> Refusal | Authority:
     """
     if len(headers) != 1:
         message = "a request must have one Host header" + (", and this has several" if headers else "")
-        return Refusal(status=400, code="bad_host", kind="invalid_request_error", message=message)
+        return Refusal(status=400, code="bad_host", kind=INVALID, message=message)
     (text,) = headers
     try:
         authority = parse_authority(text)
     except ValueError:
         message = "the Host header is not a host's name or address"
-        return Refusal(status=400, code="bad_host", kind="invalid_request_error", message=message)
+        return Refusal(status=400, code="bad_host", kind=INVALID, message=message)
     address = authority.address
-    known = address.is_loopback or not hosts.loopback if address else authority.name in hosts.names
-    if known or authority.name in hosts.names:
+    trusted = address is not None and (address.is_loopback or not hosts.loopback)
+    if trusted or authority.name in hosts.names:
         return authority
     message = (
         f"this service does not answer to {authority.name!r}; start it with --allow-host {authority.name} if it is to"

@@ -24,14 +24,14 @@ from msgspec import Meta, Struct, structs
 from assay.disk import try_lock, write_whole
 from assay.errors import BadInput
 from assay.serve.hosts import KeyRule
+from assay.serve.place import FOLDER, PRIVATE
 from assay.serve.rate import Rate
-from assay.serve.refusal import Refusal
+from assay.serve.refusal import INVALID, Refusal
 
 PREFIX = "assay-"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9._@-]{0,63}")
 """What a key may be called: never like an address, which clients without a key go by."""
 VERSION = 1
-PRIVATE = 0o600
 LOCK_S = 10.0
 """How long another command may take to change the file."""
 LOOK_S = 0.25
@@ -75,7 +75,7 @@ class Added(Struct, frozen=True):
 
 def keys_file(home: Path) -> Path:
     """Where the keys of a home lie."""
-    return home / "service" / "keys.json"
+    return home / FOLDER / "keys.json"
 
 
 def read(path: Path) -> tuple[Key, ...]:
@@ -213,13 +213,11 @@ UNREADABLE = Refusal(
 MISSING = Refusal(
     status=401,
     code="invalid_api_key",
-    kind="invalid_request_error",
+    kind=INVALID,
     message="this service wants a key, as 'Authorization: Bearer KEY'; "
     "`assay service keys add NAME` on its machine makes one",
 )
-WRONG = Refusal(
-    status=401, code="invalid_api_key", kind="invalid_request_error", message="the key that was sent is not valid here"
-)
+WRONG = Refusal(status=401, code="invalid_api_key", kind=INVALID, message="the key that was sent is not valid here")
 
 
 ONLY_OWN = Refusal(
@@ -291,7 +289,7 @@ def _locked(path: Path) -> Iterator[None]:
     beside = path.with_name(path.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT, PRIVATE)
     except OSError as error:
         raise BadInput(f"{path} cannot be changed", why=str(error), remedy="make its folder yours") from error
     try:

@@ -26,7 +26,6 @@ class Lease:
         live: Live,
         grant: Grant,
         *,
-        passed: tuple[str, ...] = (),
         suspect: Callable[[Live, str, str], None],
     ) -> None:
         self.ticket = ticket
@@ -34,7 +33,7 @@ class Lease:
         self.live = live
         self.waited = grant.waited
         self.loading = grant.loading
-        self.passed = (*passed, *grant.passed)
+        self.passed = grant.passed
         """Why other offers of the name were passed over, in the order in which they were tried."""
         self.problem: str | None = None
         self.broken = asyncio.Event()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+MOST_TTL_S = 366 * 86400
+"""How long a request may ask a model to stay."""
+
 
 class Limits(Struct, frozen=True, kw_only=True):
     """Bounds and times (seconds, bytes); the defaults suit a laptop and a small team.

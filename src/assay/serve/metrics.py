@@ -12,23 +12,23 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from assay.serve.effects import Pulse
-from assay.serve.model_state import ModelState
-from assay.serve.refusal import Refusal
+from assay.serve.model_state import STATES, ModelState
+from assay.serve.observer import Quiet
 from assay.serve.tally import Tally
 
 _TTFT_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 _TPOT_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.5, 1, 2)
 _REQUEST_S = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
 _LOAD_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
-_STATES = ("waiting", "loading", "ready", "stopping", "backoff")
 
 
-class Metrics:
+class Metrics(Quiet):
     """Counters and histograms in a registry of their own; an ``Observer`` of the service.
 
     Tokens are counted by the workers (their pulses, answers that were broken off included), and where a model does not
-    tell, by the ``usage`` of its answers. Labels: a model is the id of a variant that was granted or loaded, never what
-    a request called it; a route is a pattern.
+    tell, by the ``usage`` of its answers. Refusals are counted by ``request``, those of the door itself among them.
+    Labels: a model is the id of a variant that was granted or loaded, never what a request called it; a route is a
+    pattern.
     """
 
     content_type = PLAIN
@@ -77,9 +77,6 @@ class Metrics:
         if tally.completion_tokens is not None and (pulse is None or pulse.generated is None):
             self._completion.labels(tally.model).inc(max(0, tally.completion_tokens))
 
-    def loading(self, model: str, engine: str) -> None:
-        """A load has begun."""
-
     def loaded(self, model: str, engine: str, seconds: float) -> None:
         """It is up."""
         self._pulses.pop(model, None)
@@ -110,15 +107,9 @@ class Metrics:
         """A request goes to the model."""
         self._wait.labels(model).observe(waited)
 
-    def refused(self, name: str, refusal: Refusal) -> None:
-        """A request is not served; ``request`` counts it, with those that the door refuses by itself."""
-
     def left(self, name: str, waited: float) -> None:
         """Whoever asked went away before a model was free."""
         self._left.inc()
-
-    def ended(self, name: str, model: str, seconds: float) -> None:
-        """A granted request has ended."""
 
 
 class _Gauges(Collector):
@@ -134,7 +125,7 @@ def _gauges(states: Sequence[ModelState], queued: int, connections: int | None) 
     if connections is not None:
         yield GaugeMetricFamily("assay_connections", "Connections that are open", value=connections)
     loaded = GaugeMetricFamily("assay_models", "Models by state", labels=["state"])
-    for name in _STATES:
+    for name in STATES:
         loaded.add_metric([name], sum(state.state == name for state in states))
     yield loaded
     running = GaugeMetricFamily("assay_model_running", "Requests that a model answers", labels=["model"])

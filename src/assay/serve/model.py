@@ -80,6 +80,11 @@ class Model:
         return max(size or 0, self.peak)
 
     @property
+    def down(self) -> bool:
+        """Whether it has no process."""
+        return self.state in {"waiting", "backoff"}
+
+    @property
     def moving(self) -> bool:
         """Whether it is on its way up or down."""
         return self.state in {"loading", "stopping"}
@@ -87,7 +92,7 @@ class Model:
     @property
     def taken(self) -> int:
         """The most that the machine's free memory lacks because of it: what it was seen to take, else all of it."""
-        if self.offer.remote or self.state in {"waiting", "backoff"}:
+        if self.offer.remote or self.down:
             return 0
         return (self.reserved or 0) if self.resident is None else self.resident
 
@@ -107,7 +112,7 @@ class Model:
 
     def holding(self, now: float) -> Holding | None:
         """What is kept for it; None where it is not up."""
-        if self.state not in {"loading", "ready", "stopping"}:
+        if self.down:
             return None
         use: Use = "fixed"
         if self.state == "stopping":
@@ -121,7 +126,7 @@ class Model:
         """Go over to another state of its life."""
         self.state = state
         self.since = now
-        if state in {"waiting", "backoff"}:
+        if self.down:
             self.life = self.used = self.running = 0
             self.ready_at = self.idle_since = self.expires = self.warmed = None
             self.resident = self.peak = None
@@ -136,13 +141,12 @@ class Model:
         return ModelState(
             id=self.id,
             state=self.state,
-            engine=self.offer.engine,
             offer=self.offer,
             running=self.running,
             waiting=len(self.queue),
             used=self.used,
             slots=self.slots,
-            reserved=self.reserved if self.state in {"loading", "ready", "stopping"} else 0,
+            reserved=0 if self.down else self.reserved,
             resident=self.resident,
             idle_since=self.idle_since,
             expires=None if self.pinned else self.expires,

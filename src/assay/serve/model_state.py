@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
 from assay.serve.offer import Offer
 
 State = Literal["waiting", "loading", "ready", "stopping", "backoff"]
+STATES: tuple[State, ...] = get_args(State)
 
 
 class ModelState(Struct, frozen=True, kw_only=True):
@@ -23,19 +24,18 @@ class ModelState(Struct, frozen=True, kw_only=True):
 
     id: str
     state: State
-    engine: str
     offer: Offer
-    running: int = 0
-    waiting: int = 0
-    used: int = 0
-    slots: int = 1
-    reserved: int | None = 0
-    resident: int | None = None
-    idle_since: float | None = None
-    expires: float | None = None
-    retry_at: float | None = None
-    load_s: float | None = None
-    pinned: bool = False
-    leaving: bool = False
-    crashes: int = 0
-    problem: str | None = None
+    running: int
+    waiting: int
+    used: int
+    slots: int
+    reserved: int | None
+    resident: int | None
+    idle_since: float | None
+    expires: float | None
+    retry_at: float | None
+    load_s: float | None
+    pinned: bool
+    leaving: bool
+    crashes: int
+    problem: str | None

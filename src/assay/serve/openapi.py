@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from assay.serve.openapi_answers import ANSWERS
+from assay.serve.openapi_answers import ANSWERS, Doc, ref
 from assay.serve.openapi_requests import REQUESTS
-
-Doc = dict[str, Any]
 
 ALWAYS = (400, 401, 403, 408, 429, 431, 500, 503)
 POSTED = (404, 413, 415, 417)
@@ -121,7 +117,7 @@ def _asked(name: str, summary: str, takes: str, gives: str, streams: str | None)
 
 
 def _posted(name: str, summary: str, takes: str, gives: str, *, more: tuple[int, ...] = ()) -> Doc:
-    body = {"required": True, "content": {"application/json": {"schema": _ref(takes)}}}
+    body = {"required": True, "content": {"application/json": {"schema": ref(takes)}}}
     return {**_got(name, summary, "Service", _json(gives), (*POSTED, *more)), "requestBody": body}
 
 
@@ -131,7 +127,7 @@ def _got(name: str, summary: str, tag: str, answer: Doc, more: tuple[int, ...] =
 
 
 def _error(status: int) -> Doc:
-    answer: Doc = {"description": _WHY[status], "content": {"application/json": {"schema": _ref("Error")}}}
+    answer: Doc = {"description": _WHY[status], "content": {"application/json": {"schema": ref("Error")}}}
     if status in {429, 503}:
         answer["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}}}
     return answer
@@ -142,7 +138,7 @@ def _header(name: str, what: str) -> Doc:
 
 
 def _json(schema: str) -> Doc:
-    return _content("application/json", _ref(schema))
+    return _content("application/json", ref(schema))
 
 
 def _text(kind: str) -> Doc:
@@ -151,7 +147,3 @@ def _text(kind: str) -> Doc:
 
 def _content(kind: str, schema: Doc) -> Doc:
     return {"description": "The answer", "content": {kind: {"schema": schema}}}
-
-
-def _ref(name: str) -> Doc:
-    return {"$ref": f"#/components/schemas/{name}"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from assay.serve.model_state import STATES
+
 Doc = dict[str, Any]
 
 _TEXT: Doc = {"type": "string"}
@@ -27,7 +29,8 @@ def _list(schema: Doc) -> Doc:
     return {"type": "array", "items": schema}
 
 
-def _ref(name: str) -> Doc:
+def ref(name: str) -> Doc:
+    """A schema of the document by its name."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
@@ -39,7 +42,7 @@ def _answer(kind: str, choice: Doc) -> Doc:
             "created": {"type": "integer"},
             "model": _TEXT,
             "choices": _list(choice),
-            "usage": {"anyOf": [_ref("Usage"), {"type": "null"}]},
+            "usage": {"anyOf": [ref("Usage"), {"type": "null"}]},
         },
         optional=("usage",),
     )
@@ -71,7 +74,7 @@ ANSWERS: Doc = {
                     "message": _TEXT,
                     "type": _TEXT,
                     "param": _MAYBE_TEXT,
-                    "code": {"type": ["string", "integer", "null"]},
+                    "code": _CODE,
                 },
                 optional=("type", "param", "code"),
             )
@@ -103,7 +106,7 @@ ANSWERS: Doc = {
                 )
             ),
             "model": _TEXT,
-            "usage": {"anyOf": [_ref("Usage"), {"type": "null"}]},
+            "usage": {"anyOf": [ref("Usage"), {"type": "null"}]},
         }
     ),
     "Model": _object(
@@ -118,7 +121,7 @@ ANSWERS: Doc = {
             "task": {"enum": ["text-generation", "embedding"]},
         }
     ),
-    "ModelList": _object({"object": {"const": "list"}, "data": _list(_ref("Model"))}),
+    "ModelList": _object({"object": {"const": "list"}, "data": _list(ref("Model"))}),
     "LoadedModel": _object(
         {
             "id": _TEXT,
@@ -126,7 +129,7 @@ ANSWERS: Doc = {
             "engine": _TEXT,
             "engine_version": _MAYBE_TEXT,
             "context_length": {**_MAYBE_COUNT, "description": "Tokens of each slot, once it is up"},
-            "state": {"enum": ["waiting", "loading", "ready", "stopping", "backoff"]},
+            "state": {"enum": list(STATES)},
             "running": _COUNT,
             "waiting": _COUNT,
             "slots": _COUNT,
@@ -141,7 +144,7 @@ ANSWERS: Doc = {
             "problem": _MAYBE_TEXT,
         }
     ),
-    "Loaded": _object({"models": _list(_ref("LoadedModel"))}),
+    "Loaded": _object({"models": _list(ref("LoadedModel"))}),
     "Unloaded": _object({"unloaded": _list(_TEXT)}),
     "Health": _object({"status": {"enum": ["ok", "stopping"]}}),
     "Status": _object(

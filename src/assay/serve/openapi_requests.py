@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from assay.serve.limits import MOST_TTL_S
+
 Doc = dict[str, Any]
 
 
@@ -62,6 +64,8 @@ _CHOSEN = _if_given(
     {"type": "array", "minItems": 1},
 )
 
+_ECHOED = _if_given("max_tokens", {"const": 0}, "echo", {"const": True})
+
 _SAMPLING: Doc = {
     "model": _MODEL,
     "max_tokens": _integer("Tokens of the answer at most; by default what the context has room for", 1),
@@ -79,8 +83,8 @@ _SAMPLING: Doc = {
         **_maybe(
             {
                 "anyOf": [
-                    {"type": "string", "minLength": 1},
-                    {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 16},
+                    _TEXT,
+                    {"type": "array", "items": _TEXT, "maxItems": 16},
                 ]
             }
         ),
@@ -205,6 +209,7 @@ REQUESTS: Doc = {
         ["model", "prompt"],
         {
             **_SAMPLING,
+            "max_tokens": _integer("As for a chat; with `echo` it may be 0: the prompt is only read", 0),
             "prompt": {**_INPUT, "description": "Text or token ids, one prompt or several"},
             "logprobs": {
                 "anyOf": [{"type": "integer", "minimum": 0, "maximum": 20}, {"const": False}, {"type": "null"}],
@@ -212,7 +217,7 @@ REQUESTS: Doc = {
             },
             "echo": _flag("The prompt comes before the answer"),
         },
-        allOf=[_STREAMED],
+        allOf=[_STREAMED, _ECHOED],
     ),
     "EmbeddingsRequest": _object(
         ["model", "input"],
@@ -226,7 +231,7 @@ REQUESTS: Doc = {
     ),
     "LoadRequest": _object(
         ["model"],
-        {"model": _MODEL, "ttl": _number(0, 366 * 86400, "Seconds that it stays while nobody asks for it")},
+        {"model": _MODEL, "ttl": _number(0, MOST_TTL_S, "Seconds that it stays while nobody asks for it")},
         additionalProperties=False,
     ),
     "UnloadRequest": _object(

@@ -88,6 +88,11 @@ class Standing(Struct, frozen=True, kw_only=True):
     state: ServiceState | None = None
     problem: str | None = None
 
+    @property
+    def running(self) -> ServiceState | None:
+        """The service that runs; None where none does."""
+        return self.state if self.kind == "running" else None
+
 
 class Place:
     """The folder ``service`` of a home."""
@@ -212,7 +217,7 @@ class Held:
 
 def already(standing: Standing) -> ServiceRunning:
     """The error for a second service in one home."""
-    state = standing.state if standing.kind == "running" else None
+    state = standing.running
     return ServiceRunning(
         f"the service is already running at {state.address}" if state else "the service is already starting",
         why=f"process {standing.pid} holds {FOLDER}/lock" if standing.pid else None,

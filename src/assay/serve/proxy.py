@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -18,7 +19,7 @@ from assay.serve.gone import Gone, drop
 from assay.serve.lease import Lease
 from assay.serve.limits import Limits
 from assay.serve.overhear import Ear, Overhear
-from assay.serve.refusal import Refusal
+from assay.serve.refusal import INVALID, SERVER, Refusal
 from assay.serve.tally import TALLY, Tally
 
 CONNECT_S = 10.0
@@ -48,7 +49,7 @@ class Unanswered(Exception):
 class Proxy:
     """The client side of the door; it works while the application runs that ``over`` is a cleanup context of."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float], overhear: Overhear | None = None) -> None:
+    def __init__(self, limits: Limits, clock: Callable[[], float], overhear: Overhear | None) -> None:
         self._clock = clock
         self._overhear = overhear
         self._session: aiohttp.ClientSession | None = None
@@ -74,20 +75,21 @@ class Proxy:
         Raise ``Unanswered`` where no byte came, ``Gone`` where the client left; both leave the model at rest.
         """
         tally = request[TALLY]
-        tally.model, tally.engine = lease.variant.id, lease.offer.engine
+        tally.model = lease.variant.id
         ear = Ear() if self._overhear else None
         exchange = _Exchange(request, lease, tally, self._clock, ear)
+        upstream: aiohttp.ClientResponse | None = None
         try:
             async with _while_unbroken(lease):
-                upstream = exchange.upstream = await self._post(lease, path, body, tally.id)
+                upstream = await self._post(lease, path, body, tally.id)
                 return await exchange.answer(upstream)
         except Gone:
             raise
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return await exchange.broken(_why(error))
         finally:
-            if exchange.upstream is not None:
-                exchange.upstream.close()
+            if upstream is not None:
+                upstream.close()
             if self._overhear and ear and (text := ear.text()):
                 self._overhear(tally.id, "answer", text)
 
@@ -130,7 +132,6 @@ class _Exchange:
         self._request = request
         self._lease = lease
         self._tally = tally
-        self.upstream: aiohttp.ClientResponse | None = None
         self._response: web.StreamResponse | None = None
         self._stream: EventStream | None = None
 
@@ -173,7 +174,7 @@ class _Exchange:
             status=502,
             code=LOST,
             message=f"{lease.variant.id} could not finish this answer: {problem}",
-            kind=api_error.SERVER,
+            kind=SERVER,
         )
         await _write(self._response, api_error.event(refusal))
         return self._response
@@ -189,21 +190,22 @@ class _Exchange:
         lease, status = self._lease, upstream.status
         raw, _ = await _read(upstream, MOST_ERROR, self._ear)
         text = _without_secrets(raw.decode("utf-8", "replace"), lease.live.headers)
-        message = _message(text) or f"HTTP {status}"
+        said = _decoded(text)
+        message = _message(said, text) or f"HTTP {status}"
         if _passes_on(lease, status):
             lease.failed(f"HTTP {status}: {message}")
             raise Unanswered(lease, message)
         if lease.offer.remote and status in {401, 403}:
             message = f"the upstream of {lease.variant.id} refused the key of this service (HTTP {status}): {message}"
-            refusal = Refusal(status=502, code="upstream_refused", message=message, kind=api_error.SERVER)
+            refusal = Refusal(status=502, code="upstream_refused", message=message, kind=SERVER)
         elif status < 400:
             message = f"{lease.variant.id} answered with HTTP {status}, which is no answer"
-            refusal = Refusal(status=502, code="bad_upstream", message=message, kind=api_error.SERVER)
-        elif _shaped(text):
+            refusal = Refusal(status=502, code="bad_upstream", message=message, kind=SERVER)
+        elif _shaped(said):
             headers = {**_passed(upstream), "Content-Type": JSON, **told(lease)}
             return web.Response(body=text.encode("utf-8", "replace"), status=status, headers=headers)
         else:
-            kind = api_error.INVALID if status < 500 else api_error.SERVER
+            kind = INVALID if status < 500 else SERVER
             refusal = Refusal(status=status, code="upstream_error", message=message, kind=kind)
         self._tally.code = refusal.code
         response = api_error.answer(refusal)
@@ -290,24 +292,24 @@ def _without_secrets(text: str, headers: Mapping[str, str]) -> str:
     return text
 
 
-def _shaped(text: str) -> bool:
+def _decoded(text: str) -> Any:
+    """What an error says as JSON; the text as it is where it is none."""
     try:
-        body = msgspec.json.decode(text)
+        return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return False
-    return isinstance(body, dict) and isinstance(body.get("error"), dict)
+        return text
 
 
-def _message(text: str) -> str:
+def _shaped(said: Any) -> bool:
+    return isinstance(said, dict) and isinstance(said.get("error"), dict)
+
+
+def _message(said: Any, text: str) -> str:
     """What an error says, in a line."""
-    try:
-        body = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        body = text
     for name in ("error", "message", "detail"):
-        if isinstance(body, dict) and name in body:
-            body = body[name]
-    return " ".join((body if isinstance(body, str) else text).split())[:500]
+        if isinstance(said, dict) and name in said:
+            said = said[name]
+    return " ".join((said if isinstance(said, str) else text).split())[:500]
 
 
 def _why(error: BaseException) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+INVALID = "invalid_request_error"
+SERVER = "server_error"
+
 
 class Refusal(Struct, frozen=True, kw_only=True):
     """An HTTP status with OpenAI's error fields. ``retry_after`` is in seconds; None where waiting does not help."""

@@ -10,31 +10,30 @@ import msgspec
 from aiohttp import web
 from msgspec import structs
 
-from assay.serve import api_error, body
+from assay.serve import body
 from assay.serve.api_error import refused
 from assay.serve.body import expect
 from assay.serve.gate import CLIENT
 from assay.serve.lease import Lease
-from assay.serve.limits import Limits
+from assay.serve.limits import MOST_TTL_S
 from assay.serve.offer import Listed
 from assay.serve.overhear import Overhear, heard
 from assay.serve.proxy import LOST, Proxy, Unanswered
-from assay.serve.refusal import Refusal, Refused
+from assay.serve.refusal import SERVER, Refusal, Refused
 from assay.serve.service import Service
 from assay.serve.tally import TALLY
 
 TIMEOUT = "X-Assay-Timeout"
 TTL = "X-Assay-Ttl"
-MOST_TTL_S = 366 * 86400.0
 POSTS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 
 
 class OpenAi:
     """The handlers under ``/v1``."""
 
-    def __init__(self, service: Service, limits: Limits, proxy: Proxy, overhear: Overhear | None) -> None:
+    def __init__(self, service: Service, proxy: Proxy, overhear: Overhear | None) -> None:
         self._service = service
-        self._limits = limits
+        self._limits = service.limits
         self._proxy = proxy
         self._overhear = overhear
         self._started = int(time.time())
@@ -71,7 +70,7 @@ class OpenAi:
     async def models(self, _request: web.Request) -> web.Response:
         """Every name that can be asked for."""
         listed = await self._service.listed()
-        return _json({"object": "list", "data": [self._entry(one) for one in listed]})
+        return as_json({"object": "list", "data": [self._entry(one) for one in listed]})
 
     async def model(self, request: web.Request) -> web.Response:
         """One of them, by any name that a request may use."""
@@ -81,7 +80,7 @@ class OpenAi:
             variant = (await self._service.route(name)).offers[0].variant
             known = listed.get(variant.id) or Listed(id=name, kind="variant", variant=variant)
             listed[name] = structs.replace(known, id=name)
-        return _json(self._entry(listed[name]))
+        return as_json(self._entry(listed[name]))
 
     def _entry(self, one: Listed) -> dict[str, Any]:
         variant = one.variant
@@ -113,7 +112,7 @@ def _unanswered(failure: Unanswered) -> Refusal:
     lease = failure.lease
     message = f"{lease.variant.id} gave no answer: {failure.why}"
     if lease.offer.remote:
-        return Refusal(status=502, code="upstream_failed", message=message, kind=api_error.SERVER)
+        return Refusal(status=502, code="upstream_failed", message=message, kind=SERVER)
     return Refusal(status=503, code=LOST, message=message, retry_after=1.0)
 
 
@@ -131,5 +130,6 @@ def _seconds(request: web.Request, name: str, most: float) -> float | None:
     return min(value, most)
 
 
-def _json(content: Any) -> web.Response:
+def as_json(content: Any) -> web.Response:
+    """An answer of the door's own."""
     return web.Response(body=msgspec.json.encode(content), content_type="application/json")

@@ -56,13 +56,12 @@ class Scheduler:
     """One method for each thing that can happen; each gives the actions that follow from it.
 
     ``now`` is seconds of a monotonic clock, ``free`` the bytes of memory that are available on the machine at that
-    moment, just read. None: not known; then what was told last counts, or the budget alone.
+    moment, just read. None: not known; then what was told last counts, or ``limits.memory`` alone.
     """
 
-    def __init__(self, limits: Limits, budget: int | None) -> None:
-        """``budget``: bytes for all models together; None: unknown, then only ``free`` counts where it is known."""
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._fleet = Fleet(limits, budget)
+        self._fleet = Fleet(limits)
         self._waiting: dict[int, Waiting] = {}
         self._granted: dict[int, Granted] = {}
         self._clients: Counter[str] = Counter()

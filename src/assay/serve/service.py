@@ -49,8 +49,8 @@ class Service:
         self.observer: Observer = observer or Quiet()
         self._directory = directory
         self._effects = effects
-        self._clock = clock
-        self._scheduler = Scheduler(limits, limits.memory)
+        self.clock = clock
+        self._scheduler = Scheduler(limits)
         self._keeper = Keeper(effects, limits, self, clock)
         self._ids = count(1)
         self._waiting: dict[int, tuple[Ticket, Waiting]] = {}
@@ -72,7 +72,7 @@ class Service:
             try:
                 offer = (await self._directory.route(name)).offers[0]
                 free = self._effects.available()
-                self._do(self._scheduler.load(offer, self._clock(), keep=True, free=free))
+                self._do(self._scheduler.load(offer, self.clock(), keep=True, free=free))
             except AssayError as error:
                 self.observer.failed(name, error.sentence)
             except Refused as error:
@@ -88,7 +88,7 @@ class Service:
             await self._ended.wait()
             return self._whole
         self._draining = True
-        self._do(self._scheduler.drain(self._clock()))
+        self._do(self._scheduler.drain(self.clock()))
         try:
             async with asyncio.timeout(self.limits.drain_s):
                 if self._leases:
@@ -122,7 +122,7 @@ class Service:
             UnknownModel: nothing is served under ``name``. Refused: it cannot be served now.
         """
         route = await self._directory.route(name)
-        now = self._clock()
+        now = self.clock()
         self._take_anew(route, now)
         ticket = Ticket(
             id=next(self._ids),
@@ -145,7 +145,7 @@ class Service:
             if isinstance(found, Refusal):
                 raise Refused(found)
             found.passed = tuple(dict.fromkeys((*route.skipped(found.offer), *passed, *found.passed)))
-            granted = self._clock()
+            granted = self.clock()
             yield found
         finally:
             self._end(ticket, granted)
@@ -169,7 +169,7 @@ class Service:
             route = await self._directory.route(name)
             going = [offer.id for offer in (*route.offers, *route.others) if offer.id in known]
         for model in going:
-            self._do(self._scheduler.unload(model, self._clock(), force=force))
+            self._do(self._scheduler.unload(model, self.clock(), force=force))
         for model in going:
             await self._keeper.gone(model)
         return tuple(going)
@@ -210,13 +210,13 @@ class Service:
         """It is up."""
         self.observer.loaded(model, self._keeper.up[model].offer.engine, seconds)
         self._do(
-            self._scheduler.loaded(model, self._clock(), seconds=seconds, slots=slots, free=self._effects.available())
+            self._scheduler.loaded(model, self.clock(), seconds=seconds, slots=slots, free=self._effects.available())
         )
 
     def failed(self, model: str, refusal: Refusal | None, why: str) -> None:
         """It did not come up; ``refusal`` None: it was killed, which is no fault of its own."""
         self.observer.failed(model, why)
-        now, free = self._clock(), self._effects.available()
+        now, free = self.clock(), self._effects.available()
         if refusal is None:
             self._do(self._scheduler.died(model, why.partition("\n")[0], now, free=free))
         else:
@@ -228,12 +228,12 @@ class Service:
         if not up.offer.remote:
             self._break(model, short)
         self.observer.died(model, why)
-        self._do(self._scheduler.died(model, short, self._clock(), free=self._effects.available()))
+        self._do(self._scheduler.died(model, short, self.clock(), free=self._effects.available()))
 
     def stopped(self, model: str, why: str, *, evicted: bool) -> None:
         """It was taken down."""
         self.observer.stopped(model, why, evicted=evicted)
-        self._do(self._scheduler.stopped(model, self._clock(), free=self._effects.available()))
+        self._do(self._scheduler.stopped(model, self.clock(), free=self._effects.available()))
 
     def pulse(self, model: str, pulse: Pulse) -> None:
         """How it is."""
@@ -286,7 +286,7 @@ class Service:
 
     def _end(self, ticket: Ticket, granted: float | None) -> None:
         """The request is over: answered, refused, broken off, or gone before it was granted."""
-        now = self._clock()
+        now = self.clock()
         lease = self._leases.pop(ticket.id, None)
         if lease is not None:
             seconds = 0.0 if granted is None else now - granted
@@ -336,18 +336,18 @@ class Service:
 
     def _set_alarm(self) -> None:
         """Have the scheduler woken in time; an alarm that is set too early is set anew when it goes off."""
-        wake = self._scheduler.wake(self._clock())
+        wake = self._scheduler.wake(self.clock())
         if wake is None or (self._timer is not None and self._alarm is not None and self._alarm <= wake):
             return
         if self._timer:
             self._timer.cancel()
         self._alarm = wake
-        wait_s = max(wake - self._clock(), LEAST_S)
+        wait_s = max(wake - self.clock(), LEAST_S)
         self._timer = asyncio.get_running_loop().call_later(wait_s, self._tick)
 
     def _tick(self) -> None:
         self._timer = self._alarm = None
-        now = self._clock()
+        now = self.clock()
         wake = self._scheduler.wake(now)
         due = wake is not None and wake <= now
         self._do(self._scheduler.tick(now, free=self._effects.available()) if due else ())

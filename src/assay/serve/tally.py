@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -36,9 +35,8 @@ class Tally(Struct, kw_only=True):
     path: str
     route: str
     arrived: float
+    status: int
     model: str = ""
-    engine: str = ""
-    status: int = 0
     code: str | None = None
     begun: bool = False
     """Whether the head of the answer was sent."""
@@ -102,19 +100,3 @@ TALLY: web.RequestKey[Tally] = web.RequestKey("tally", Tally)
 
 def quiet(_tally: Tally) -> None:
     """Tell nobody."""
-
-
-def plain(tally: Tally) -> dict[str, Any]:
-    """What may be written down of it: no header, no body."""
-    return {
-        "id": tally.id,
-        "method": tally.method,
-        "path": tally.path,
-        "status": tally.status,
-        "model": tally.model,
-        "ms": round(tally.seconds * 1000, 1),
-        "ttft_ms": None if tally.ttft is None else round(tally.ttft * 1000, 1),
-        "prompt_tokens": tally.prompt_tokens,
-        "completion_tokens": tally.completion_tokens,
-        "code": tally.code,
-    }

@@ -9,6 +9,9 @@ from msgspec import Struct
 from msgspec.json import encode as to_json
 
 Format = Literal["gguf", "onnx", "openvino", "safetensors", "adapter", "remote"]
+EMBEDDINGS = frozenset({"embeddings", "embedding", "feature-extraction", "sentence-similarity"})
+TALKING = frozenset({"chat", "chat-completion", "completion", "text-generation", "code"})
+"""Words for what a model does, as lists and hubs write them."""
 
 
 class File(Struct, frozen=True, kw_only=True):
@@ -66,6 +69,12 @@ class Variant(Struct, frozen=True, kw_only=True):
     def here(self) -> bool:
         """Whether it can be started on this machine without a download."""
         return self.path is not None or self.format in {"remote", "adapter"}
+
+    @property
+    def embeds(self) -> bool:
+        """Whether its tasks, or without any its capabilities, name embeddings and nothing that makes text."""
+        words = {word.lower() for word in self.tasks or self.capabilities}
+        return bool(words & EMBEDDINGS) and not words & TALKING
 
     @property
     def disk(self) -> int | None:

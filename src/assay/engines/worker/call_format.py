@@ -16,7 +16,6 @@ MAX_CALLS = 16
 class CallFormat(Struct, frozen=True, kw_only=True):
     """Calls are JSON objects with ``name`` and ``key``, alone or in a list, between ``opening`` and ``close``."""
 
-    name: str
     opening: tuple[str, ...]
     """Marks that begin calls; the first is the one to write."""
     close: str = ""
@@ -41,12 +40,12 @@ class CallFormat(Struct, frozen=True, kw_only=True):
         return f'{{"name": "{function}", "{self.key}": '
 
 
-HERMES = CallFormat(name="hermes", opening=("<tool_call>",), close="</tool_call>", around="\n")
-MISTRAL = CallFormat(name="mistral", opening=("[TOOL_CALLS]",), listed=True, short_ids=True)
-PHI = CallFormat(name="phi", opening=("<|tool_call|>",), close="<|/tool_call|>", listed=True)
+HERMES = CallFormat(opening=("<tool_call>",), close="</tool_call>", around="\n")
+MISTRAL = CallFormat(opening=("[TOOL_CALLS]",), listed=True, short_ids=True)
+PHI = CallFormat(opening=("<|tool_call|>",), close="<|/tool_call|>", listed=True)
 PHI_SINGLE = structs.replace(PHI, listed=False)
-GRANITE = CallFormat(name="granite", opening=("<|tool_call|>",), listed=True)
-LLAMA = CallFormat(name="llama", opening=("<|python_tag|>",), key="parameters", bare=True)
+GRANITE = CallFormat(opening=("<|tool_call|>",), listed=True)
+LLAMA = CallFormat(opening=("<|python_tag|>",), key="parameters", bare=True)
 
 
 def find_format(template: str) -> CallFormat | None:

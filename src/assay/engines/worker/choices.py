@@ -60,8 +60,8 @@ class Choices:
     """Runs one generation for each choice of a request.
 
     All at once where there are slots for all; else one slot is left to other requests, which would have to wait for the
-    last of a hundred answers. ``deltas`` yields what has come in since the last time, until every choice has finished. ``cancel`` must be called
-    at the end in every case; it stops what still runs.
+    last of a hundred answers. ``deltas`` yields what has come in since the last time, until every choice has finished.
+    ``cancel`` must be called at the end in every case; it stops what still runs.
     """
 
     def __init__(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from assay.engines.worker.model import Generation
@@ -59,8 +60,7 @@ def _inside(key: str, value: Any) -> Any:
 
 
 def _with_short_fraction(schema: dict[str, Any]) -> dict[str, Any]:
-    low = max(schema[key] for key in ("minimum", "exclusiveMinimum") if key in schema)
-    high = min(schema[key] for key in ("maximum", "exclusiveMaximum") if key in schema)
+    low, high = interval(schema)
     if low >= 0:
         return {**schema, "multipleOf": PLACES}
     if high <= 0:
@@ -68,6 +68,13 @@ def _with_short_fraction(schema: dict[str, Any]) -> dict[str, Any]:
     above = {key: value for key, value in schema.items() if key not in ("minimum", "exclusiveMinimum")}
     below = {key: value for key, value in schema.items() if key not in ("maximum", "exclusiveMaximum")}
     return {"anyOf": [{**above, "minimum": 0, "multipleOf": PLACES}, {**below, "exclusiveMaximum": 0}]}
+
+
+def interval(schema: Mapping[str, Any]) -> tuple[float, float]:
+    """The least and the largest number by a schema's bounds, excluded ones too; infinite where there is none."""
+    low = max((schema[key] for key in ("minimum", "exclusiveMinimum") if key in schema), default=-math.inf)
+    high = min((schema[key] for key in ("maximum", "exclusiveMaximum") if key in schema), default=math.inf)
+    return low, high
 
 
 def literal(text: str) -> str:

@@ -244,12 +244,10 @@ Vector = Sequence[float]
 
 @runtime_checkable
 class Embedder(Protocol):
-    """A ``Model`` that gives embeddings."""
+    """A ``Model`` that gives embeddings, and nothing else: chats are refused, and ``submit`` is never called."""
 
     width: int
     """Numbers of a vector."""
-    generates: bool
-    """Whether it also answers chats and completions; where not, those are refused and ``submit`` is never called."""
 
     def embed(self, prompt: PromptInput) -> Future[Vector]:
         """Queue a prompt, of at most ``context_length`` tokens; its vector has length 1 by the Euclidean norm."""

@@ -15,7 +15,6 @@ from assay.engines.worker.model import Model, Refused
 from assay.engines.worker.request import Ask
 from assay.engines.worker.schema import complaint, read_schema
 from assay.engines.worker.tool_calls import CallPart, CallStream
-from assay.engines.worker.tools import Function, Tools
 
 
 class Calls(Struct, frozen=True, kw_only=True):
@@ -50,12 +49,13 @@ class Output(Struct, frozen=True, kw_only=True):
     checked: bool = False
     """Whether a finished answer is compared with the schema; not where a stop string may have cut it."""
 
-    async def follow(self, deltas: AsyncIterator[list[Delta]], count: int) -> AsyncIterator[list[Delta]]:
+    def follow(self, deltas: AsyncIterator[list[Delta]], count: int) -> AsyncIterator[list[Delta]]:
         """The deltas of ``count`` choices as they are to be told."""
         if self.calls is None and not self.checked:
-            async for news in deltas:
-                yield news
-            return
+            return deltas
+        return self._followed(deltas, count)
+
+    async def _followed(self, deltas: AsyncIterator[list[Delta]], count: int) -> AsyncIterator[list[Delta]]:
         answers = [_Answer(self) for _ in range(count)]
         async for news in deltas:
             told = [told for delta in news for told in answers[delta.choice].take(delta)]
@@ -103,9 +103,7 @@ def _left_its_form(delta: Delta, why: str) -> Delta:
 
 def _told(parts: Sequence[str | CallPart], delta: Delta) -> list[Delta]:
     return [
-        structs.replace(
-            delta, text=part if isinstance(part, str) else "", calls=() if isinstance(part, str) else (part,)
-        )
+        structs.replace(delta, text=part) if isinstance(part, str) else structs.replace(delta, text="", calls=(part,))
         for part in parts
     ]
 
@@ -131,8 +129,8 @@ def plan_output(model: Model, ask: Ask) -> Output:
     if tools is None:
         return Output(json_schema=schema, checked=schema is not None and not ask.stop)
     known = _format(model)
-    schemas = {function.name: function.schema() for function in _constrained(tools, schema)}
     sure = tools.choice == "required" or schema is not None
+    schemas = {function.name: function.schema() for function in tools.functions if sure or function.strict}
     names = tuple(function.name for function in tools.functions)
     must = tools.choice == "required" and not ask.stop
     calls = Calls(format=known, names=names, schemas=schemas, sure=sure, single=not tools.parallel, must=must)
@@ -150,12 +148,6 @@ def plan_output(model: Model, ask: Ask) -> Output:
     return Output(grammar=grammar, markers=known.markers, calls=calls)
 
 
-def _constrained(tools: Tools, schema: str | None) -> list[Function]:
-    """The functions whose schemas are enforced."""
-    everyone = tools.choice == "required" or schema is not None
-    return [function for function in tools.functions if everyone or function.strict]
-
-
 def _format(model: Model) -> CallFormat:
     if "tools" not in model.features:
         raise _missing("tools", "tools", "takes no tools")
@@ -171,9 +163,9 @@ def _format(model: Model) -> CallFormat:
 
 def _check_history(model: Model, ask: Ask) -> None:
     """Calls in the messages must reach the prompt."""
+    template = (model.chat_template or "") if "tools" in model.features else ""
     for i, message in enumerate(ask.messages or ()):
-        template = model.chat_template if "tools" in model.features else None
-        if "tool_calls" in message and "tool_calls" not in (template or ""):
+        if "tool_calls" in message and "tool_calls" not in template:
             param = f"messages[{i}].tool_calls"
             raise Refused(
                 f"{param}: this model's chat template takes no calls", param=param, code="unsupported_parameter"

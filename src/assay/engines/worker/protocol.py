@@ -83,17 +83,17 @@ class Shapes:
         completion_tokens: int | None,
         cached: int | None,
         *,
-        told: Sequence[Sequence[Told]] = (),
-        calls: Sequence[Sequence[dict[str, Any]]] = (),
+        told: Sequence[Sequence[Told]],
+        calls: Sequence[Sequence[dict[str, Any]]],
     ) -> dict[str, Any]:
         """The body of an answer that was not streamed.
 
-        ``told`` is each choice's tokens, where they were asked for; ``calls`` its calls of functions, if any.
+        ``told`` is each choice's tokens, none where they were not asked for; ``calls`` its calls of functions.
         """
         choices = [
             {
                 "index": i,
-                **({"message": _message(text, calls[i] if calls else ())} if self._chat else {"text": text}),
+                **({"message": _message(text, calls[i])} if self._chat else {"text": text}),
                 "logprobs": self._logprobs(told[i]) if self._ask.top_logprobs is not None else None,
                 "finish_reason": finish,
             }

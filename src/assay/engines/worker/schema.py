@@ -6,12 +6,15 @@ A schema is refused unless every keyword in it is one that the grammar really en
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from assay.engines.worker.grammar import schema_grammar
+from assay.engines.worker.grammar import interval, schema_grammar
 from assay.engines.worker.model import Refused
+
+if TYPE_CHECKING:
+    from llguidance import LLTokenizer
 
 MAX_BYTES = 128 * 1024
 """Of a schema."""
@@ -22,6 +25,8 @@ MAX_PROPERTIES = 400
 """Of one object: the grammar's parser follows all that may come next, 2,000 items at most, four for a property."""
 MAX_LENGTH = 10_000
 """For minLength and maxLength."""
+MAX_REMAINDERS = 100_000
+"""Of all multipleOf, added up: the compiler follows each remainder, which took 1 s for 99,991 and no end for 2**31."""
 DIGITS = 15
 """That a bound may have: more are not always exact, either."""
 EXACT = 2**53
@@ -55,7 +60,7 @@ def read_schema(schema: Any, param: str) -> str:
     Raise ``Refused`` for ``param``, naming the place and the keyword, where it is no schema, does not describe an
     object, or uses what the grammar does not enforce.
     """
-    from llguidance import LLMatcher, LLTokenizer
+    from llguidance import LLMatcher
 
     if not isinstance(schema, dict):
         raise Refused(f"{param} must hold a JSON Schema, not {type(schema).__name__}", param=param)
@@ -66,7 +71,7 @@ def read_schema(schema: Any, param: str) -> str:
         raise Refused(f"{param}: the schema holds a number that JSON has not: {error}", param=param) from None
     if len(text) > MAX_BYTES:
         raise Refused(f"{param}: the schema has more than {MAX_BYTES} bytes", param=param)
-    matcher = LLMatcher(LLTokenizer("byte"), schema_grammar(text), log_level=0)
+    matcher = LLMatcher(_bytes(), schema_grammar(text), log_level=0)
     if not matcher.is_error():
         matcher.compute_bitmask()  # what is too complex to be followed fails here, not in the middle of an answer
     if matcher.is_error():
@@ -99,6 +104,7 @@ class _Walk:
         self._root = root
         self._param = param
         self._old = False
+        self._remainders = 0
         self._met: list[Mapping[str, Any]] = []
 
     def clean(self) -> Any:
@@ -194,8 +200,7 @@ class _Walk:
     def _check_interval(self, schema: Mapping[str, Any], where: str) -> None:
         """In an interval shorter than 1, the compiler lets through an exclusive bound that is whole."""
         excluded = [key for key in ("exclusiveMinimum", "exclusiveMaximum") if key in schema]
-        low = max((schema[key] for key in ("minimum", "exclusiveMinimum") if key in schema), default=-math.inf)
-        high = min((schema[key] for key in ("maximum", "exclusiveMaximum") if key in schema), default=math.inf)
+        low, high = interval(schema)
         if excluded and high - low < 1 and schema.get("type") != "integer":
             raise self._unenforced(where, excluded[0], "the bounds are less than 1 apart")
         if "multipleOf" in schema and high < 0:
@@ -204,7 +209,12 @@ class _Walk:
     def _multiple(self, value: float, where: str) -> int:
         if not value <= EXACT or not float(value).is_integer():
             raise self._unenforced(where, "multipleOf", f"only whole numbers are possible, not {value}")
-        return int(value)
+        step = int(value)
+        self._remainders += 0 if str(step).rstrip("0") == "1" else step
+        if self._remainders > MAX_REMAINDERS:
+            most = f"what is not a power of ten may come to {MAX_REMAINDERS} in a schema, added up"
+            raise self._unenforced(where, "multipleOf", most)
+        return step
 
     def _format(self, value: str, where: str) -> str:
         if value not in FORMATS:
@@ -337,6 +347,14 @@ _CHECKS: dict[str, Callable[[_Walk, Any, str], Any]] = {
     "definitions": _Walk._schemas,
 }
 """The keywords that the grammar enforces, with what is checked about their values."""
+
+
+@cache
+def _bytes() -> LLTokenizer:
+    """A vocabulary of bytes, to try grammars with; kept, since to make it takes nearly as long as a small try."""
+    from llguidance import LLTokenizer
+
+    return LLTokenizer("byte")
 
 
 def _unenforced(param: str, what: str, why: str) -> Refused:

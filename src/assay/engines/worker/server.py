@@ -111,7 +111,7 @@ class Service:
         model = self._ready()
         self.counters.requests += 1
         try:
-            if isinstance(model, Embedder) and not model.generates:
+            if isinstance(model, Embedder):
                 raise Refused("this model gives embeddings only; use /v1/embeddings", param="model", code="unsupported")
             ask = read(await _body(request), model.features)
             self._check_model(ask.model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 
 
 class TextStream:
@@ -16,7 +17,6 @@ class TextStream:
     def __init__(self, stops: tuple[str, ...] = ()) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stops = stops
-        self._longest = max((len(stop) for stop in stops), default=0)
         self._held = ""
         self.stopped = False
         """Whether a stop string was met; nothing comes out after it."""
@@ -34,7 +34,7 @@ class TextStream:
             self.stopped = True
             self._held = ""
             return text[:cut]
-        keep = self._may_begin_a_stop(text)
+        keep = may_begin(text, self._stops)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
 
@@ -47,9 +47,11 @@ class TextStream:
         found = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
         return min(found)[1] if found else None
 
-    def _may_begin_a_stop(self, text: str) -> int:
-        for length in range(min(len(text), self._longest - 1), 0, -1):
-            tail = text[-length:]
-            if any(len(stop) > length and stop.startswith(tail) for stop in self._stops):
-                return length
-        return 0
+
+def may_begin(text: str, marks: Sequence[str]) -> int:
+    """How many characters at the end of ``text`` may be the beginning of one of ``marks``, of which there is one."""
+    for length in range(min(len(text), max(map(len, marks)) - 1), 0, -1):
+        tail = text[-length:]
+        if any(len(mark) > length and mark.startswith(tail) for mark in marks):
+            return length
+    return 0

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from assay.engines.worker.call_format import CallFormat
+from assay.engines.worker.text import may_begin
 
 Accept = Callable[[str, Mapping[str, Any]], bool]
 """Whether there is a function of that name that takes these arguments."""
@@ -101,7 +102,7 @@ class CallStream:
             self._say(self._rest[:place], parts)
             self._open(mark, self._rest[place + len(mark) :])
             return True
-        keep = max(_held(self._rest, mark) for mark in self._format.opening)
+        keep = may_begin(self._rest, self._format.opening)
         ready = self._rest[: len(self._rest) - keep]
         if self._bare and not ready.strip(_BLANK + ";"):
             return False
@@ -274,14 +275,6 @@ def _written(arguments: Mapping[str, Any]) -> str:
     except UnicodeEncodeError:
         return json.dumps(arguments, allow_nan=False)
     return text
-
-
-def _held(text: str, mark: str) -> int:
-    """How many characters at the end of ``text`` may be the beginning of ``mark``."""
-    for length in range(min(len(text), len(mark) - 1), 0, -1):
-        if mark.startswith(text[-length:]):
-            return length
-    return 0
 
 
 def _new_id(*, short: bool) -> str:
