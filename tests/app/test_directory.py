@@ -149,7 +149,7 @@ def test_the_list_has_each_name_once(here: Here) -> None:
 def test_what_gives_vectors_is_listed_so(here: Here, words: dict[str, list[str]], embeds: bool) -> None:
     (here.settings.home / "models.json").write_text(json.dumps([{**REMOTE, **words}]))
     (far,) = [one for one in asyncio.run(Directory(Here(here.settings)).listed()) if one.id == "far"]
-    assert far.embeds is embeds
+    assert far.variant.embeds is embeds
 
 
 def test_what_comes_later_is_served_and_what_goes_is_not(here: Here) -> None:

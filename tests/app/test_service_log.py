@@ -15,7 +15,17 @@ from assay.serve.tally import Tally
 
 
 def tally(route: str, status: int) -> Tally:
-    return Tally(id="req-1", method="POST", path=route, route=route, arrived=1.0, ended=1.5, status=status, model="m")
+    return Tally(
+        id="req-1",
+        method="POST",
+        path=route,
+        route=route,
+        arrived=1.0,
+        ended=1.5,
+        status=status,
+        model="m",
+        client="ann",
+    )
 
 
 @pytest.fixture
@@ -42,7 +52,7 @@ def test_each_thing_that_happens_has_its_line(log: ServiceLog, tmp_path: Path) -
         r'crashed model=m why="signal 9\nlast line"',
         'load failed model=n why="no such file"',
         "refused name=m status=429 code=queue_full why=full",
-        "request method=POST path=/v1/chat/completions status=200 model=m ms=500 id=req-1",
+        "request method=POST path=/v1/chat/completions status=200 client=ann model=m ms=500 id=req-1",
         r'prompt id=req-1 text="{\"a\": 1}\n"',
     ]
 

@@ -30,9 +30,10 @@ def remote(key: str | None) -> Variant:
 def test_from_the_environment() -> None:
     assert upstream_headers(remote("env:FAR"), {"FAR": f" {SECRET}\n"}) == {"Authorization": f"Bearer {SECRET}"}
     assert upstream_headers(remote(None), {"FAR": SECRET, "OPENAI_API_KEY": SECRET}) == {}
-    with pytest.raises(BadConfig, match="without its key") as caught:
-        upstream_headers(remote("env:FAR"), {"OTHER": SECRET})
-    assert (caught.value.why, caught.value.remedy) == ("the variable FAR is not set", "export FAR=...")
+    for environment in ({"OTHER": SECRET}, {"FAR": " \n"}):
+        with pytest.raises(BadConfig, match="without its key") as caught:
+            upstream_headers(remote("env:FAR"), environment)
+        assert (caught.value.why, caught.value.remedy) == ("the variable FAR is empty or not set", "export FAR=...")
 
 
 @pytest.mark.parametrize("kept", ["two\nlines", "sk-\u00e9", "a\x00b"])

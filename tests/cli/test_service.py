@@ -54,6 +54,7 @@ def test_from_start_to_stop(call: Command, own: Path) -> None:
     other = call("service", "start", "--ttl", "5")
     assert (other.code, other.out) == (0, again.out)
     assert "what was given now is not used" in other.err
+    assert "what was given now is not used" in call("service", "start", "--log-prompts").err
     status = call("service", "status")
     assert status.code == 0
     first = re.search(r"http://[^\s/]+", status.out)

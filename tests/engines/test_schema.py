@@ -158,7 +158,12 @@ def refusal(schema: Any) -> str:
         {"properties": {"a": {"type": "string", "format": "iri"}}},
         {"properties": {"a": {"type": "number", "multipleOf": 0.1}}},
         {"properties": {"a": {"type": "number", "multipleOf": 2**31}}},
-        {"properties": {"a": {"type": "integer", "multipleOf": 60_000}, "b": {"type": "integer", "multipleOf": 50_000}}},
+        {
+            "properties": {
+                "a": {"type": "integer", "multipleOf": 60_000},
+                "b": {"type": "integer", "multipleOf": 50_000},
+            }
+        },
         {"properties": {"a": {"type": "integer", "minimum": 1e300}}},
         {"properties": {"a": {"type": "number", "maximum": -3.6900000000000004}}},
         {"properties": {"a": {"type": "integer", "maximum": -1, "multipleOf": 3}}},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from assay.errors import BadRegistry
-from assay.serve import Limits, Listed, Refusal, Refused, Route
+from assay.serve import Limits, Listed, Refusal, Refused, Route, keys
 from assay.serve.gate import Gate
 from assay.serve.hosts import Hosts
 from assay.serve.keys import KeyFile
@@ -439,6 +440,20 @@ def test_who_is_turned_away_at_the_gate_gets_an_error_of_the_same_form(tmp_path:
             assert await door.get("/health") == (200, {"status": "ok"})
             await until(lambda: len(door.told) == 3)
             assert [tally.code for tally in door.told] == ["invalid_api_key", "host_not_allowed", None]
+
+    run(work)
+
+
+def test_who_has_asked_is_told_by_the_name_of_the_key_or_the_address(tmp_path: Path) -> None:
+    async def work() -> None:
+        secret = keys.add(tmp_path / "keys.json", "ann", now=datetime.now(UTC)).secret
+        gate = Gate(hosts=Hosts(loopback=True), keys=KeyFile(tmp_path / "keys.json"), rule="always")
+        async with open_door(Model(), doorway=gate) as door:
+            for headers in ({"Authorization": f"Bearer {secret}"}, {}):
+                async with door.chat(headers=headers) as answer:
+                    await answer.read()
+            await until(lambda: len(door.told) == 2)
+            assert [(tally.client, tally.status) for tally in door.told] == [("ann", 200), ("127.0.0.1", 401)]
 
     run(work)
 

@@ -241,7 +241,7 @@ class Directory:
         offers = dict[str, Offer]()
 
         def add(name: str, kind: Literal["alias", "variant", "route"], variant: Variant) -> None:
-            listed.setdefault(name.lower(), Listed(id=name, kind=kind, variant=variant, embeds=variant.embeds))
+            listed.setdefault(name.lower(), Listed(id=name, kind=kind, variant=variant))
 
         for name in (*self._routes, *self._given, *aliases):
             try:

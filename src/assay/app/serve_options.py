@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from assay.errors import BadConfig, BadInput
@@ -36,6 +37,11 @@ class Asked(Struct, frozen=True, kw_only=True):
     flags: dict[str, Any] = {}
     no_key: bool = False
     log_prompts: bool = False
+
+    def differs(self, kept: Mapping[str, Any]) -> bool:
+        """Whether more or other things were asked for than ``kept``, what a service was started with."""
+        own = msgspec.to_builtins(self)
+        return any(own[name] and own[name] != kept.get(name) for name in ("flags", "no_key", "log_prompts"))
 
     def words(self) -> Iterator[str]:
         """The command line that asks for the same."""

@@ -28,6 +28,7 @@ class ServiceLog(Quiet):
             method=tally.method,
             path=tally.path[:200],
             status=tally.status,
+            client=tally.client,
             model=tally.model or None,
             ms=tally.seconds * 1000,
             ttft_ms=None if tally.ttft is None else tally.ttft * 1000,

@@ -19,7 +19,7 @@ def upstream_headers(variant: Variant, environment: Mapping[str, str] = os.envir
     """
     kind, _, name = (variant.key or "").partition(":")
     if kind == "env":
-        return _bearer(environment.get(name), variant, f"the variable {name} is not set", f"export {name}=...")
+        return _bearer(environment.get(name), variant, f"the variable {name} is empty or not set", f"export {name}=...")
     if kind == "keyring":
         service, _, user = name.partition("/")
         remedy = f"keyring set {service} {user}"
@@ -35,9 +35,10 @@ def sent_with(variant: Variant, api_key: str | None) -> dict[str, str]:
 
 
 def _bearer(key: str | None, variant: Variant, why: str, remedy: str) -> dict[str, str]:
+    key = (key or "").strip()
     if not key:
         raise BadConfig(f"the server of {variant.id} cannot be asked without its key", why=why, remedy=remedy)
-    if not (key := key.strip()).isascii() or not key.isprintable():
+    if not key.isascii() or not key.isprintable():
         raise BadConfig(
             f"the server of {variant.id} cannot be asked without its key",
             why="what is kept is no line of ASCII",

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 def _start(args: argparse.Namespace) -> int:
     wanted = flags.asked(args)
     started = app.start_service(wanted)
-    if not started.fresh and wanted.flags and wanted.flags != started.state.asked.get("flags"):
+    if not started.fresh and wanted.differs(started.state.asked):
         print("assay: it goes on as it was started; what was given now is not used", file=sys.stderr)
         print("  try: assay service stop, then start it again", file=sys.stderr)
     return _started(args, started)

@@ -49,7 +49,10 @@ def serving(parser: argparse.ArgumentParser) -> None:
         help="a name for several models, tried in turn; may be repeated",
     )
     what.add_argument(
-        "--memory", dest="serve_memory", metavar="SIZE", help="what all models may take (8GB; default: what is free)"
+        "--memory",
+        dest="serve_memory",
+        metavar="SIZE",
+        help="what all models may take (8GB; default: nine tenths of what is free)",
     )
     what.add_argument(
         "--parallel", dest="serve_slots", metavar="N", help="answers at once of each model (default: by its memory)"

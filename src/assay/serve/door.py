@@ -15,6 +15,7 @@ from assay.errors import AssayError
 from assay.serve import api_error
 from assay.serve.api import Api
 from assay.serve.bodies import BODIES, Bodies
+from assay.serve.gate import CLIENT
 from assay.serve.gone import Gone, drop
 from assay.serve.metrics import Metrics
 from assay.serve.overhear import Overhear
@@ -91,6 +92,7 @@ def _outermost(done: Tell, clock: Callable[[], float]) -> Middleware:
             return response
         finally:
             request.app[BODIES].release(request)
+            tally.client = request.get(CLIENT)
             tally.ended = clock()
             done(tally)
 

@@ -64,5 +64,3 @@ class Listed(Struct, frozen=True, kw_only=True):
     id: str
     kind: Literal["alias", "variant", "route"]
     variant: Variant
-    embeds: bool = False
-    """Whether it answers ``/v1/embeddings`` instead of chats."""

@@ -13,7 +13,7 @@ from assay.serve.offer import Listed
 
 def page(address: str, version: str, listed: Sequence[Listed]) -> str:
     """HTML for ``address`` (scheme, host, port) and the names that can be asked for."""
-    model = next((one.id for one in listed if not one.embeds), listed[0].id if listed else "MODEL")
+    model = next((one.id for one in listed if not one.variant.embeds), listed[0].id if listed else "MODEL")
     return _template().substitute(
         address=escape(address),
         version=escape(version),
@@ -25,7 +25,7 @@ def page(address: str, version: str, listed: Sequence[Listed]) -> str:
 def _row(one: Listed) -> str:
     variant = one.variant
     context = "" if variant.context_length is None else f"{variant.context_length:,}"
-    what = "embeddings" if one.embeds else "chat"
+    what = "embeddings" if one.variant.embeds else "chat"
     cells = (f"<code>{escape(one.id)}</code>", escape(variant.id), escape(what), context)
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 

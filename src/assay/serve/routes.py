@@ -92,7 +92,7 @@ class OpenAi:
             "kind": one.kind,
             "variant": variant.id,
             "context_length": variant.context_length,
-            "task": "embedding" if one.embeds else "text-generation",
+            "task": "embedding" if variant.embeds else "text-generation",
         }
 
     def _may_repeat(self, failure: Unanswered) -> bool:

@@ -36,6 +36,8 @@ class Tally(Struct, kw_only=True):
     route: str
     arrived: float
     status: int
+    client: str | None = None
+    """Who asked: the name of the key, else the address."""
     model: str = ""
     code: str | None = None
     begun: bool = False

@@ -11,8 +11,8 @@ class Ticket(Struct, frozen=True, kw_only=True):
     """One request that wants a model. Times are seconds of the service's monotonic clock.
 
     ``client`` is whom to be fair to: the name of the key, else the address. ``weight`` is how many generations it
-    starts (prompts x n); it takes as many slots, or all but one where the model has not so many. ``deadline`` is when it
-    is refused if it still waits. ``ttl`` overrides how long the model stays after it, None: the service's own.
+    starts (prompts x n); it takes as many slots, or all but one where the model has not so many. ``deadline`` is when
+    it is refused if it still waits. ``ttl`` overrides how long the model stays after it, None: the service's own.
     """
 
     id: int
