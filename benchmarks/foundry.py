@@ -210,6 +210,10 @@ def main() -> int:
             sides.append(Side(variant.id, f"{served.address}/v1", model))
         measure.run(take_turns([peer, *sides], args.rounds))
     table(sides, peer, proofs)
+    print(
+        "\nRatios are decode rate, eight at once and time to the first text, over Foundry Local's. Random weights\n"
+        "have no margins, so that four bits change most of their greedy tokens; losses are for comparing the files."
+    )
     best, on_same = best_of(sides, proofs), next(side for side in sides if side.label.endswith(SAME))
     met = True
     for what, side, bar in (("best variant", best, BEST), ("the same ONNX files", on_same, SAME_FILES)):
