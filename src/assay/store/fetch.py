@@ -112,7 +112,8 @@ class _Work:
                 while pending:
                     if cancelled.is_set():
                         raise KeyboardInterrupt
-                    for future in wait(pending, timeout=_LOOK_S, return_when=FIRST_COMPLETED).done:
+                    ended = wait(pending, timeout=_LOOK_S, return_when=FIRST_COMPLETED).done
+                    for future in [future for future in pending if future in ended]:  # of two errors the first counts
                         self._ended(pending.pop(future), future, cancelled)
             except BaseException:
                 for job in self._jobs.values():
