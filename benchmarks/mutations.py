@@ -232,6 +232,8 @@ def main() -> int:
     for name in ("service", *MODELS, EMBEDDER):
         sizes = ", ".join(f"{mark[name] / 1e6:.0f}" if name in mark else "not up" for mark in barrage.marks)
         print(f"{name}, MB after each tenth: {sizes}.")
+    if trouble:
+        print(f"\nNot held: {str(trouble)[:500]}.")
     return 1 if trouble else 0
 
 
