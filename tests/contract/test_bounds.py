@@ -1,4 +1,4 @@
-"""What the estimate of memory says of the engines' bounds is what they are; the two rooms may not import each other."""
+"""What one room says of another that it may not import is what it is: bounds of engines, slots, words for vectors."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import pytest
 from assay.catalog import memory
 from assay.engines import llamacpp, llamacpp_server, onnxruntime_genai_api, onnxruntime_genai_batch
 from assay.engines.llamacpp_embeddings import pooling_of
+from assay.engines.worker.choices import at_once
 from assay.formats import GgufHeader
+from assay.serve.model import Model
 from assay.types import Variant
 from assay.types.variant import EMBEDDINGS, TALKING
+from tests.serve.asking import offer
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,12 @@ from assay.types.variant import EMBEDDINGS, TALKING
 )
 def test_bounds_are_told_as_they_are(room: object, names: tuple[str, ...]) -> None:
     assert [getattr(memory, name) for name in names] == [getattr(room, name) for name in names]
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4, 8])
+def test_the_door_reckons_with_as_many_slots_as_the_worker_takes(slots: int) -> None:
+    model = Model(offer("a", slots=slots), 0.0)
+    assert [model.cost(count) for count in range(1, 20)] == [at_once(count, slots) for count in range(1, 20)]
 
 
 @pytest.mark.parametrize("words", [(), *((word,) for word in sorted(EMBEDDINGS | TALKING)), ("embeddings", "chat")])

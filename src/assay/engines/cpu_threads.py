@@ -18,8 +18,8 @@ its core to the door or to the client stops all. Threads that wait awake take th
 cores beside one busy program, llama.cpp made 1 token a second of a 116M model with 4 threads, and 119 with 3."""
 LAST_CORE_BYTES = 32 * 1024 * 1024
 """What each thread must read per token for the spared core to be worth taking, by threads that wait asleep. On 4 cores
-ONNX Runtime made 17 to 21 % more tokens of a 402M model in 4 bits with 4 threads, none more of one of 116M; beside one
-busy program a fifth less."""
+ONNX Runtime made 17 to 21 % more tokens with 4 threads than with 3 of a 402M model in 4 bits, and 5 % less to 22 % more
+of one of 116M; beside one busy program it made a fifth less of the one and three tenths less of the other."""
 
 
 def default_threads(weight_bytes: int, cores: int | None = None, *, wait_asleep: bool = False) -> int:

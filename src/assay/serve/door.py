@@ -15,13 +15,12 @@ from assay.errors import AssayError
 from assay.serve import api_error
 from assay.serve.api import Api
 from assay.serve.bodies import BODIES, Bodies
-from assay.serve.gate import CLIENT
 from assay.serve.gone import Gone, drop
 from assay.serve.metrics import Metrics
 from assay.serve.overhear import Overhear
 from assay.serve.proxy import Proxy
 from assay.serve.refusal import Refused
-from assay.serve.routes import OpenAi
+from assay.serve.routes import OpenAi, client
 from assay.serve.service import Service
 from assay.serve.tally import TALLY, Tally, quiet
 
@@ -92,7 +91,7 @@ def _outermost(done: Tell, clock: Callable[[], float]) -> Middleware:
             return response
         finally:
             request.app[BODIES].release(request)
-            tally.client = request.get(CLIENT)
+            tally.client = client(request)
             tally.ended = clock()
             done(tally)
 
