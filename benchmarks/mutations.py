@@ -5,7 +5,8 @@ usage: python benchmarks/mutations.py [--requests 10000] [--clients 6] [--seed 0
 They are drawn by a seed (``mutants.py``) and sent over bare sockets, whole and broken, to all that can be posted to.
 Held: every one gets an answer in HTTP, unless it is no whole request; no status of 500 or more; what is refused is
 refused in OpenAI's shape; each model answers the same question with the same text after each tenth; the memory of the
-service and of each worker at the end is that of the first fifth.
+service and of each worker at the end is that of the first fifth. Before the first, every client asks for as many
+embeddings as one request may: such requests are rare among the others, and what an allocator keeps of them is no growth.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from assay import measure
 MODELS = ("notes-4m", "notes-0.5m", TOOLS)
 PATIENCE_S = 90.0
 GONE_S = 5.0
+MOST_INPUTS, TIMES = 2048, 3
+"""Embeddings in one request, and how often each client asks for them before the others."""
 GROWTH = 1.3
 SLACK = 32 << 20
 """What a process may hold at the end beyond ``GROWTH`` times what it held after the first fifth, in bytes."""
@@ -59,11 +62,17 @@ class Barrage:
     async def run(self, clients: int) -> None:
         """Send all of them, and look at the models and the memory after each tenth."""
         await self._same_texts()
+        await asyncio.gather(*(self._largest() for _ in range(clients)))
         for tenth in range(1, 11):
             end = self._requests * tenth // 10
             await asyncio.gather(*(self._client(end) for _ in range(clients)))
             await self._same_texts()
             self._mark()
+
+    async def _largest(self) -> None:
+        body = {"model": EMBEDDER, "input": ["Hello"] * MOST_INPUTS}
+        for _ in range(TIMES):
+            await asyncio.to_thread(self._served.post, "/v1/embeddings", body)
 
     async def _client(self, end: int) -> None:
         while self._next < end:

@@ -18,8 +18,8 @@ from tests.serve.asking import offer
 @pytest.mark.parametrize(
     ("room", "names"),
     [
-        (onnxruntime_genai_api, ("PART", "PART_BYTES")),
-        (onnxruntime_genai_batch, ("TOGETHER", "SCORES_BYTES")),
+        (onnxruntime_genai_api, ("PART",)),
+        (onnxruntime_genai_batch, ("TOGETHER",)),
         (llamacpp_server, ("BATCH",)),
         (llamacpp, ("DEFAULT_CONTEXT",)),
     ],

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from assay import engines
+from assay.engines import onnxruntime_genai_model
 from assay.engines.onnxruntime_genai_api import (
     PART,
     PART_BYTES,
@@ -34,8 +35,9 @@ from assay.engines.onnxruntime_genai_api import (
 )
 from assay.engines.onnxruntime_genai_batch import TOGETHER, Row, Scheduler, Vocabulary
 from assay.engines.onnxruntime_genai_folder import Settings, read_settings
+from assay.engines.onnxruntime_genai_graph import on_request
 from assay.engines.onnxruntime_genai_tokens import read_tokens
-from assay.engines.worker.model import READ, End, Event, Generation, PromptInput, Sampling
+from assay.engines.worker.model import READ, End, Event, Generation, PromptInput, Sampling, Spec
 from assay.errors import BadInput, EngineStartFailed
 from assay.types import EngineOptions, File, Variant
 
@@ -58,10 +60,15 @@ def settings(variant: Variant) -> Settings:
     return read_settings(Path(variant.path or ""))
 
 
-@pytest.fixture(scope="module")
-def model(variant: Variant, settings: Settings) -> Iterator[LoadedModel]:
-    """The folder, loaded in this process."""
-    loaded = LoadedModel(Library(), Path(variant.path or ""), {}, vocabulary=settings.vocabulary)
+@pytest.fixture(scope="module", params=["on_request", "every_place"])
+def model(request: pytest.FixtureRequest, variant: Variant, settings: Settings) -> Iterator[LoadedModel]:
+    """The folder, loaded in this process; its graph as Assay changes it, and as it is."""
+    folder, name = Path(variant.path or ""), settings.graph or ""
+    graph = on_request(folder / name, settings.scores) if request.param == "on_request" else None
+    loaded = LoadedModel(
+        Library(), folder, {}, vocabulary=settings.vocabulary, graph=(name, graph) if graph is not None else None
+    )
+    assert loaded.on_request == (request.param == "on_request")
     yield loaded
     loaded.close()
 
@@ -166,7 +173,7 @@ def test_a_cancel_within_a_long_prompt_leaves_the_rest_unread(model: LoadedModel
     row: list[Row] = []
     heard: queue.Queue[Event] = queue.Queue()
 
-    def open_batch(prompts: Sequence[Sequence[int]], room: int) -> _Watched:
+    def open_batch(prompts: Sequence[Sequence[int]], room: int, _everywhere: bool) -> _Watched:
         submitted.wait(20)
         opened.append(_Watched(Batch(model, prompts, pad=settings.pad, room=room), row))
         return opened[-1]
@@ -464,3 +471,18 @@ def test_ids_are_those_of_transformers_for_odd_text(model: LoadedModel, variant:
     tokenizer = transformers.AutoTokenizer.from_pretrained(variant.path)
     for text in ("a<|im_end|>b", "  x\n\n\ty", "١٢٣ ½ Ǆ", "\u200b\ufeff", "don't WON'T we'Ll", "🙂" * 5):
         assert list(model.encode(text)) == tokenizer.encode(text, add_special_tokens=False), text
+
+
+@pytest.mark.parametrize("graph", [None, b"no graph"])
+def test_a_model_whose_graph_cannot_be_changed_or_run_so_is_served_as_it_is(
+    variant: Variant, monkeypatch: pytest.MonkeyPatch, graph: bytes | None
+) -> None:
+    spec = Spec(opener="", model="m", variant=variant, options=SMALL)
+    own = onnxruntime_genai_model.open_model(spec)
+    assert own.arguments["scores_on_request"]
+    own.close()
+    monkeypatch.setattr(onnxruntime_genai_model, "on_request", lambda *_: graph)
+    model = onnxruntime_genai_model.open_model(spec)
+    assert not model.arguments["scores_on_request"]
+    assert model.features == own.features
+    model.close()

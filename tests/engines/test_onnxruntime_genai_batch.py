@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
 
 from assay.engines.onnxruntime_genai_batch import (
     MAX_ROWS,
@@ -23,6 +22,7 @@ from assay.engines.onnxruntime_genai_batch import (
     Scheduler,
     Vocabulary,
     partition,
+    together_length,
 )
 from assay.engines.onnxruntime_genai_sampling import Scores
 from assay.engines.worker.model import READ, Echo, End, Event, Generation, Piece, PromptInput, Sampling
@@ -54,7 +54,7 @@ class Script:
         self.gate = threading.Semaphore(0)
         """Each step waits for one release."""
 
-    def __call__(self, prompts: Sequence[Sequence[int]], room: int) -> _Scripted:
+    def __call__(self, prompts: Sequence[Sequence[int]], room: int, everywhere: bool) -> _Scripted:
         self.prompts += map(tuple, prompts)
         self.rooms.append(room)
         self.opened.append([prompt[0] for prompt in prompts])
@@ -345,7 +345,7 @@ def test_partition_wastes_little_and_keeps_apart_what_must_be(
         sampling = Sampling(seed=1) if seeded else Sampling()
         made = Generation(prompt=PromptInput(ids=ids, length=length), max_tokens=1, sampling=sampling)
         rows.append(Row(made, lambda _event: None, VOCABULARY))
-    groups = partition(rows, structs.replace(VOCABULARY, size=vocabulary))
+    groups = partition(rows, PAD, together_length(vocabulary))
     assert sorted(id(row) for group in groups for row in group) == sorted(map(id, rows))
     for group in groups:
         lengths = [len(row.prompt) for row in group]
@@ -366,7 +366,7 @@ def test_rows_of_a_batch_have_room_for_half_of_what_each_may_say_behind_the_long
         prompt = PromptInput(ids=(7,) * length, length=length)
         made = Generation(prompt=prompt, max_tokens=min(limit, context - length) or 1, sampling=Sampling())
         rows.append(Row(made, lambda _event: None, VOCABULARY))
-    for group in partition(rows, VOCABULARY, context):
+    for group in partition(rows, PAD, TOGETHER, context):
         if len(group) > 1:
             room = context - max(len(row.prompt) for row in group)
             assert max(row.limit for row in group) <= 2 * room

@@ -95,7 +95,7 @@ def told(forms: Sequence[dict[str, object]]) -> list[tuple[bytes, str, str | Non
         )
         for i, form in enumerate(forms)
     ]
-    group = Group([row for row in rows if prepared(row)], Flat)
+    group = Group([row for row in rows if prepared(row)], lambda prompts, room, _: Flat(prompts, room))
     group.read()
     while group.live:
         group.step()

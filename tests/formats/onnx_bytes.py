@@ -6,22 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-
-def varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def number(field: int, value: int) -> bytes:
-    return varint(field << 3) + varint(value)
-
-
-def message(field: int, content: bytes | str) -> bytes:
-    raw = content.encode() if isinstance(content, str) else content
-    return varint(field << 3 | 2) + varint(len(raw)) + raw
+from assay.formats.protobuf import message, number
 
 
 def initializer(shape: Sequence[int], kind: int, external: str | None = None) -> bytes:

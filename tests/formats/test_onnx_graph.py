@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from assay.errors import BadInput
 from assay.formats.onnx_graph import read_onnx_graph
-from tests.formats.onnx_bytes import FULL, graph, initializer, message, node, number, varint
+from assay.formats.protobuf import message, number, varint
+from tests.formats.onnx_bytes import FULL, graph, initializer, node
 
 
 def write(tmp_path: Path, content: bytes) -> Path:

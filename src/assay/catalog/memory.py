@@ -25,11 +25,11 @@ LLAMACPP_BASE, GENAI_BASE = 55 * MB, 70 * MB
 """The worker process with the engine's library, before any model."""
 LLAMACPP_TOKEN, GENAI_TOKEN = 430, 550
 """Of each token of the vocabulary, with its merge, in the tokenizer's tables."""
-PART, PART_BYTES = 256, 64 * 2**20
-"""What the ONNX Runtime GenAI worker reads at once of a prompt that is alone: most tokens, most bytes of scores."""
+PART = 256
+"""Tokens that the ONNX Runtime GenAI worker reads at once of a prompt that is alone, at most."""
 SHORT = 512
 """Tokens of each prompt where several come together: what is likely."""
-TOGETHER, SCORES_BYTES = 2048, 512 * 2**20
+TOGETHER = 2048
 """What it reads at once of prompts that come together, at most; longer ones are read in parts."""
 WIDENED = 4
 """A layer's feed-forward width over its embedding's, where a configuration does not tell it."""
@@ -116,32 +116,24 @@ def _llamacpp(shape: Shape, context: int, slots: int) -> _Parts:
 def _genai(shape: Shape, weights: int, context: int, slots: int) -> _Parts:
     """ONNX Runtime GenAI on CPUs: f32 cache for prompt and answer of each request.
 
-    For each prompt token that is read at once it holds scores over the vocabulary, over the context for every head, and
-    the layer's own widths, all in f32. Prompts that come together are read at once as far as bounds allow, else in
-    parts; each keeps the scores of its last part until its next turn.
+    For each prompt token that is read at once it holds scores over the context for every head, and the layer's own
+    widths, in f32; scores over the vocabulary for each prompt's last token. Prompts that come together are read at once
+    as far as bounds allow, else in parts. A graph that the engine cannot change to score what is asked for
+    (``engines/onnxruntime_genai_graph.py``) takes up to 512 MB more for scores that nobody reads.
     """
-    alone, short = _in_parts(shape, context, slots), min(SHORT, context)
+    alone, short = _read_at_once(shape, min(PART, context), context), min(SHORT, context)
     return _Parts(
         copies=_packed(shape, weights) - weights,
         cache=slots * shape.cache(context, key_bytes=F32, value_bytes=F32),
-        buffers=max([alone, *(_together(shape, short, some) for some in range(2, slots + 1))]),
+        buffers=max([alone, *(_together(shape, short, some) for some in range(2, slots + 1))])
+        + 2 * slots * F32 * (shape.vocabulary or 0),
         base=GENAI_BASE + GENAI_TOKEN * (shape.vocabulary or 0),
     )
 
 
-def _in_parts(shape: Shape, context: int, slots: int) -> int:
-    scored = F32 * max(shape.vocabulary or 0, 1)
-    return min(PART, PART_BYTES // scored, context) * (_scores(shape, context) + (slots - 1) * scored)
-
-
 def _together(shape: Shape, length: int, slots: int) -> int:
-    tokens = min(slots * length, _most(shape))
-    return tokens * _scores(shape, tokens // slots)
-
-
-def _most(shape: Shape) -> int:
-    """Tokens that are read at once at most."""
-    return min(TOGETHER, SCORES_BYTES // (F32 * max(shape.vocabulary or 0, 1)))
+    tokens = min(slots * length, TOGETHER)
+    return _read_at_once(shape, tokens, tokens // slots)
 
 
 def _genai_worst(shape: Shape, context: int, slots: int) -> int:
@@ -151,14 +143,14 @@ def _genai_worst(shape: Shape, context: int, slots: int) -> int:
     """
     if slots == 1:
         return 0
-    length = min(context, _most(shape) // 2)
-    return 2 * length * (_scores(shape, length) + F32 * (shape.vocabulary or 0))
+    length = min(context, TOGETHER // 2)
+    return 2 * _read_at_once(shape, 2 * length, length)
 
 
-def _scores(shape: Shape, context: int) -> int:
+def _read_at_once(shape: Shape, tokens: int, context: int) -> int:
     width = shape.embedding or 0
     layer = 3 * (shape.feed_forward or WIDENED * width) + 5 * width
-    return F32 * ((shape.vocabulary or 0) + (shape.heads or 0) * context + layer)
+    return tokens * F32 * ((shape.heads or 0) * context + layer)
 
 
 def _packed(shape: Shape, weights: int) -> int:

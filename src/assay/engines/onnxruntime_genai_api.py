@@ -32,12 +32,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from assay.engines.onnxruntime_genai_graph import EVERY, LAST, PLACES
+
 NAMES = ("libonnxruntime-genai.so", "libonnxruntime-genai.dylib", "onnxruntime-genai.dll")
 _Out = POINTER(c_void_p)
 _Ids = POINTER(c_int32)
 CHECKED: dict[str, tuple[Any, ...]] = {
     "OgaCreateConfig": (c_char_p, _Out),
     "OgaConfigOverlay": (c_void_p, c_char_p),
+    "OgaConfigAddModelData": (c_void_p, c_char_p, c_char_p, c_size_t),
     "OgaCreateModelFromConfig": (c_void_p, _Out),
     "OgaCreateTokenizer": (c_void_p, _Out),
     "OgaCreateSequences": (_Out,),
@@ -46,6 +49,8 @@ CHECKED: dict[str, tuple[Any, ...]] = {
     "OgaGeneratorParamsSetSearchNumber": (c_void_p, c_char_p, c_double),
     "OgaGeneratorParamsSetSearchBool": (c_void_p, c_char_p, c_bool),
     "OgaCreateGenerator": (c_void_p, c_void_p, _Out),
+    "OgaCreateTensorFromBuffer": (c_void_p, POINTER(c_int64), c_size_t, c_int32, _Out),
+    "OgaGenerator_SetModelInput": (c_void_p, c_char_p, c_void_p),
     "OgaGenerator_AppendTokens": (c_void_p, _Ids, c_size_t),
     "OgaGenerator_GenerateNextToken": (c_void_p,),
     "OgaGenerator_GetNextTokens": (c_void_p, POINTER(_Ids), POINTER(c_size_t)),
@@ -76,16 +81,18 @@ PART = 256
 """Prompt tokens read at once when a prompt is alone, at most; between two parts other batches decode."""
 PART_BYTES = 64 * 2**20
 """What their scores may take. Of a vocabulary for which that is less than ``PART`` it is faster, too."""
-FLOAT32 = 1
-"""The library's number for the type."""
+FLOAT32, INT64 = 1, 7
+"""The library's numbers for types."""
 GREEDY: Mapping[str, float] = {
     "num_beams": 1,
     "num_return_sequences": 1,
     "min_length": 0,
     "no_repeat_ngram_size": 0,
     "repetition_penalty": 1.0,
+    "chunk_size": 0,
 }
-"""Search settings that undo whatever the model's own genai_config.json asks for; sampling is done on the logits."""
+"""Search settings that undo whatever the model's own genai_config.json asks for; sampling is done on the logits, and
+``alone`` cuts prompts."""
 
 
 class GenAIError(Exception):
@@ -139,14 +146,29 @@ class Library:
 
 
 class LoadedModel:
-    """A model folder in memory, with its tokenizer."""
+    """A model folder in memory, with its tokenizer.
 
-    def __init__(self, library: Library, folder: Path, overlay: Mapping[str, Any], *, vocabulary: int) -> None:
+    ``on_request`` tells whether it scores only the places that a ``Batch`` asks for; else it scores all that it reads.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        folder: Path,
+        overlay: Mapping[str, Any],
+        *,
+        vocabulary: int,
+        graph: tuple[str, bytes] | None = None,
+    ) -> None:
+        """``graph`` stands for the file of that name, with what ``onnxruntime_genai_graph.on_request`` made of it."""
         self.library = library
         self.vocabulary = vocabulary
+        self.on_request = graph is not None
         config = library.create("OgaCreateConfig", str(folder).encode())
         try:
             library.do("OgaConfigOverlay", config, json.dumps(overlay).encode())
+            if graph is not None:
+                library.do("OgaConfigAddModelData", config, graph[0].encode(), graph[1], len(graph[1]))
             self.handle = library.create("OgaCreateModelFromConfig", config)
         finally:
             library.plain("OgaDestroyConfig", config)
@@ -172,22 +194,24 @@ class LoadedModel:
 class Batch:
     """Several sequences that decode in lockstep. Used from one thread."""
 
-    def __init__(self, model: LoadedModel, prompts: Sequence[Sequence[int]], *, pad: int, room: int) -> None:
+    def __init__(
+        self, model: LoadedModel, prompts: Sequence[Sequence[int]], *, pad: int, room: int, everywhere: bool = False
+    ) -> None:
         """Take ``prompts``, to be read by ``fill``; ``room`` is the number of tokens that may be decoded.
 
         The library takes padding on the right: it numbers positions and counts the attended tokens of each row up to
-        the last token that is not ``pad``. A prompt that ends in it must therefore be alone.
+        the last token that is not ``pad``. A prompt that ends in it must therefore be alone. Only where a lone prompt
+        is scored ``everywhere`` may ``places`` be asked for.
         """
         self._library = model.library
         self._vocabulary = model.vocabulary
         self.rows = len(prompts)
+        self._everywhere = everywhere
+        self._lengths = [len(prompt) for prompt in prompts]
         self._read = 0
-        longest = max(map(len, prompts))
-        self._parts = deque(
-            alone(prompts[0], pad, part_length(model.vocabulary))
-            if len(prompts) == 1
-            else [_padded(prompts, pad, longest)]
-        )
+        longest = max(self._lengths)
+        length = PART if model.on_request and not everywhere else part_length(model.vocabulary)
+        self._parts = deque(alone(prompts[0], pad, length) if self.rows == 1 else [_padded(prompts, pad, longest)])
         parameters = self._library.create("OgaCreateGeneratorParams", model.handle)
         try:
             for name, value in {**GREEDY, "batch_size": self.rows, "max_length": longest + room}.items():
@@ -196,6 +220,7 @@ class Batch:
             self._generator = self._library.create("OgaCreateGenerator", model.handle, parameters)
         finally:
             self._library.plain("OgaDestroyGeneratorParams", parameters)
+        self._asked = _Asked(self._library, self._generator, self.rows) if model.on_request else None
 
     def fill(self) -> bool:
         """Read the next part of the prompts; False when that was the last, and ``step`` may follow."""
@@ -205,8 +230,12 @@ class Batch:
     def read(self, part: Sequence[int]) -> None:
         """Read tokens, so that ``scores`` are those after the last of them; a part is one of those ``alone`` gives."""
         self._read = len(part)
+        if self._asked:
+            self._asked.of_part(len(part), [len(part)] if self.rows == 1 else self._lengths, every=self._everywhere)
         ids: Array[c_int32] = (c_int32 * len(part))(*part)
         self._library.do("OgaGenerator_AppendTokens", self._generator, ids, len(part))
+        if self._asked:
+            self._asked.of_token()
 
     @contextmanager
     def scores(self) -> Iterator[npt.NDArray[np.float32]]:
@@ -225,7 +254,8 @@ class Batch:
 
         Raise ``GenAIError`` where the model's graph gives them for the last place only, or not in 32 bits.
         """
-        tensor = self._library.create("OgaGenerator_GetOutput", self._generator, b"logits")
+        name = PLACES if self._asked else "logits"
+        tensor = self._library.create("OgaGenerator_GetOutput", self._generator, name.encode())
         try:
             kind, rank = c_int32(), c_size_t()
             self._library.do("OgaTensorGetType", tensor, byref(kind))
@@ -249,6 +279,33 @@ class Batch:
     def close(self) -> None:
         """Free the KV memory."""
         self._library.plain("OgaDestroyGenerator", self._generator)
+
+
+class _Asked:
+    """Which places of a run are scored: memory that the graph reads anew in each, so it must live as long."""
+
+    def __init__(self, library: Library, generator: c_void_p, rows: int) -> None:
+        self._rows = np.arange(rows, dtype=np.int64)
+        self._last = self._rows.copy()
+        self._every = np.zeros((), np.int64)
+        for name, numbers in ((LAST, self._last), (EVERY, self._every)):
+            shape: Array[c_int64] = (c_int64 * numbers.ndim)(*numbers.shape)
+            place = numbers.ctypes.data_as(c_void_p)
+            tensor = library.create("OgaCreateTensorFromBuffer", place, shape, numbers.ndim, INT64)
+            try:
+                library.do("OgaGenerator_SetModelInput", generator, name.encode(), tensor)
+            finally:
+                library.plain("OgaDestroyTensor", tensor)
+
+    def of_part(self, tokens: int, lengths: Sequence[int], *, every: bool) -> None:
+        """The last token of each row, whose padding fills it to its part of all ``tokens``; or also ``every`` one."""
+        self._last[:] = self._rows * (tokens // len(lengths)) + np.subtract(lengths, 1)
+        self._every[...] = tokens if every else 0
+
+    def of_token(self) -> None:
+        """The one token that each row reads next."""
+        self._last[:] = self._rows
+        self._every[...] = 0
 
 
 def _padded(prompts: Sequence[Sequence[int]], pad: int, longest: int) -> list[int]:

@@ -36,7 +36,7 @@ SLACK = 128
 TOGETHER = 2048
 """Prompt tokens, padding included, that are read at once at most: so long do live batches stand still."""
 SCORES_BYTES = 512 * 2**20
-"""What their scores may take: the library makes f32 scores over the whole vocabulary for every token that it reads."""
+"""What their scores may take where the graph gives some, in f32 over the whole vocabulary, for every token it reads."""
 
 
 class Lockstep(Protocol):
@@ -49,8 +49,9 @@ class Lockstep(Protocol):
     def close(self) -> None: ...
 
 
-Open = Callable[[Sequence[Sequence[int]], int], Lockstep]
-"""Prompts of a batch, and how many tokens may be decoded -> the batch; raises where the engine fails."""
+Open = Callable[[Sequence[Sequence[int]], int, bool], Lockstep]
+"""Prompts of a batch, how many tokens may be decoded, and whether all ``places`` of the prompt are looked at -> the
+batch; raises where the engine fails."""
 
 
 class Vocabulary(Struct, frozen=True, kw_only=True):
@@ -198,7 +199,8 @@ class Group:
         self._room = max(row.left for row in rows)
         if self.size > 1 and context is not None:
             self._room = min(self._room, context - max(row.length for row in rows))
-        self._batch = open_batch([row.prompt for row in rows], self._room)
+        everywhere = any(row.echo is not None and row.echo.wants_scores for row in rows)
+        self._batch = open_batch([row.prompt for row in rows], self._room, everywhere)
 
     def read(self) -> None:
         """Read the next part of the prompts."""
@@ -249,11 +251,18 @@ class Group:
 class Scheduler:
     """The thread that makes all tokens. At most ``slots`` rows are live; others wait, first come first served.
 
-    Without ``lockstep`` every row is alone in its batch.
+    Without ``lockstep`` every row is alone in its batch. At most ``together`` prompt tokens are read at once.
     """
 
     def __init__(
-        self, open_batch: Open, vocabulary: Vocabulary, slots: int, *, lockstep: bool = True, context: int | None = None
+        self,
+        open_batch: Open,
+        vocabulary: Vocabulary,
+        slots: int,
+        *,
+        lockstep: bool = True,
+        context: int | None = None,
+        together: int = TOGETHER,
     ) -> None:
         self.broken: str | None = None
         self._open_batch = open_batch
@@ -261,6 +270,7 @@ class Scheduler:
         self._vocabulary = vocabulary
         self._slots = slots
         self._lockstep = lockstep
+        self._together = together
         self._changed = threading.Condition()
         self._waiting: deque[Row] = deque()
         self._groups: list[Group] = []
@@ -362,7 +372,9 @@ class Scheduler:
         return rejoining
 
     def _partition(self, rows: Sequence[Row]) -> list[list[Row]]:
-        return partition(rows, self._vocabulary, self._context) if self._lockstep else [[row] for row in rows]
+        if not self._lockstep:
+            return [[row] for row in rows]
+        return partition(rows, self._vocabulary.pad, self._together, self._context)
 
     def _begin(self, rows: Sequence[Row]) -> None:
         try:
@@ -377,22 +389,26 @@ class Scheduler:
         fail(rows, error)
 
 
-def partition(rows: Iterable[Row], vocabulary: Vocabulary, context: int | None = None) -> list[list[Row]]:
+def together_length(vocabulary: int) -> int:
+    """Prompt tokens read at once by a graph that scores every one of them."""
+    return min(TOGETHER, SCORES_BYTES // (4 * vocabulary))
+
+
+def partition(rows: Iterable[Row], pad: int, together: int, context: int | None = None) -> list[list[Row]]:
     """Which rows share a batch, longest prompts first.
 
     Alone: seeded sampling, whose last bits must not depend on company, prompts that are echoed and those that end like
     padding. Others together as long as padding at most doubles a prompt, since all rows are prefilled to the length of
-    the longest, and as long as all of it may be read at once; and as long as the ``context`` after the longest prompt
-    has room for half of what each may say: few answers are as long as they may be.
+    the longest, and as long as that makes no more than ``together`` tokens; and as long as the ``context`` after the
+    longest prompt has room for half of what each may say: few answers are as long as they may be.
     """
-    most = min(TOGETHER, SCORES_BYTES // (4 * vocabulary.size))
     groups: list[list[Row]] = []
     open_group: list[Row] = []
     for row in sorted(rows, key=lambda row: -row.length):
         longest = open_group[0].length if open_group else 0
-        fits = len(open_group) < min(MAX_ROWS, most // max(longest, 1))
+        fits = len(open_group) < min(MAX_ROWS, together // max(longest, 1))
         fits = fits and (context is None or row.left <= 2 * (context - longest))
-        if row.seeded or row.echo or row.prompt[-1] == vocabulary.pad:
+        if row.seeded or row.echo or row.prompt[-1] == pad:
             groups.append([row])
         elif open_group and fits and 2 * row.length + SLACK >= longest:
             open_group.append(row)

@@ -27,6 +27,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     ends: frozenset[int]
     weight_bytes: int
     """Of the ONNX files and their external data."""
+    graph: str | None
+    """The file that reads tokens and gives ``scores``; None where there are several, or where a window slides."""
+    scores: str
+    """The name of that output."""
 
     def context(self, asked: int | None) -> int:
         """Tokens per slot: as asked, or 4096 if the model has as many; raise ``BadInput`` for more than it has."""
@@ -56,6 +60,8 @@ def read_settings(folder: Path) -> Settings:
             pad=model.get("pad_token_id", min(ends)),
             ends=ends,
             weight_bytes=sum(entry.stat().st_size for entry in _weights(folder)),
+            graph=None if {"pipeline", "sliding_window"} & model["decoder"].keys() else model["decoder"]["filename"],
+            scores=model["decoder"].get("outputs", {}).get("logits", "logits"),
         )
         graphs = tuple(_graphs(model["decoder"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from msgspec import structs
 from assay.engines.chat_template import ChatTemplate
 from assay.engines.cpu_threads import default_threads
 from assay.engines.onnxruntime_genai_api import Batch, GenAIError, Library, LoadedModel
-from assay.engines.onnxruntime_genai_batch import Scheduler, Vocabulary
+from assay.engines.onnxruntime_genai_batch import TOGETHER, Scheduler, Vocabulary, together_length
 from assay.engines.onnxruntime_genai_folder import Settings, read_settings, read_template
 from assay.engines.onnxruntime_genai_grammar import Grammars, TokenTable
+from assay.engines.onnxruntime_genai_graph import on_request
 from assay.engines.onnxruntime_genai_tokens import read_tokens
 from assay.engines.probe_onnxruntime_genai import GenAIProber
 from assay.engines.worker.long_text import prompt_of
@@ -76,8 +77,7 @@ class GenAIModel:
         self._template = _compile(folder)
         self._frame = (tokens.prefix, tokens.suffix)
         self._settings = settings
-        self._loaded = LoadedModel(library, folder, _overlay(threads), vocabulary=settings.vocabulary)
-        lockstep, everywhere = self._warm_up()
+        lockstep, everywhere = self._load(library, folder, _overlay(threads))
         self.features: frozenset[Feature] = EVERY_FEATURE if everywhere else EVERY_FEATURE - {"echo"}
         grammars = Grammars(
             partial(TokenTable, tokens, size=settings.vocabulary, ends=settings.ends, encode=self._encode)
@@ -92,7 +92,12 @@ class GenAIModel:
             open_grammar=grammars.open,
         )
         self._scheduler = Scheduler(
-            self._open_batch, vocabulary, self.slots, lockstep=lockstep, context=self.context_length
+            self._open_batch,
+            vocabulary,
+            self.slots,
+            lockstep=lockstep,
+            context=self.context_length,
+            together=TOGETHER if self._loaded.on_request else together_length(settings.vocabulary),
         )
         self.arguments: Mapping[str, Any] = {
             "threads": threads,
@@ -101,6 +106,7 @@ class GenAIModel:
             "kv_memory": "prompt and max_tokens of each request, while it runs",
             "spin_us": SPIN_US,
             "lockstep": lockstep,
+            "scores_on_request": self._loaded.on_request,
             "warmup": "a token, inside the load time",
         }
 
@@ -154,6 +160,23 @@ class GenAIModel:
         self._scheduler.close()
         self._loaded.close()
 
+    def _load(self, library: Library, folder: Path, overlay: Mapping[str, Any]) -> tuple[bool, bool]:
+        """Load and warm up, with the graph changed to score what is asked for where it can be, and can be run."""
+        name, size = self._settings.graph, self._settings.vocabulary
+        changed = on_request(folder / name, self._settings.scores) if name is not None else None
+        if name is not None and changed is not None:
+            with suppress(GenAIError):
+                return self._warm(LoadedModel(library, folder, overlay, vocabulary=size, graph=(name, changed)))
+        return self._warm(LoadedModel(library, folder, overlay, vocabulary=size))
+
+    def _warm(self, loaded: LoadedModel) -> tuple[bool, bool]:
+        self._loaded = loaded
+        try:
+            return self._warm_up()
+        except GenAIError:
+            loaded.close()
+            raise
+
     def _warm_up(self) -> tuple[bool, bool]:
         """Make a token, so that a model that loads but cannot run fails here.
 
@@ -164,7 +187,7 @@ class GenAIModel:
         """
         some = [place * self._settings.vocabulary // 9 for place in range(1, 9)]
         some = [token for token in some if token != self._settings.pad]
-        with self._filled([some]) as batch:
+        with self._filled([some], everywhere=True) as batch:
             everywhere = _scored_everywhere(batch)
             alone = _scores(batch)
         if self.slots == 1:
@@ -177,17 +200,17 @@ class GenAIModel:
         return bool(np.allclose(padded, alone, atol=NEAR * float(np.ptp(alone)))), everywhere
 
     @contextmanager
-    def _filled(self, prompts: Sequence[Sequence[int]]) -> Iterator[Batch]:
+    def _filled(self, prompts: Sequence[Sequence[int]], *, everywhere: bool = False) -> Iterator[Batch]:
         """Prompts that were read, with room for two tokens."""
-        batch = self._open_batch(prompts, 2)
+        batch = self._open_batch(prompts, 2, everywhere)
         try:
             batch.fill()
             yield batch
         finally:
             batch.close()
 
-    def _open_batch(self, prompts: Sequence[Sequence[int]], room: int) -> Batch:
-        return Batch(self._loaded, prompts, pad=self._settings.pad, room=room)
+    def _open_batch(self, prompts: Sequence[Sequence[int]], room: int, everywhere: bool = False) -> Batch:
+        return Batch(self._loaded, prompts, pad=self._settings.pad, room=room, everywhere=everywhere)
 
     def _encode(self, text: str) -> tuple[int, ...]:
         return self._loaded.encode(text.replace("\0", ""))

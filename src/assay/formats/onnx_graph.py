@@ -1,6 +1,6 @@
 """What an ONNX graph says of its weights: the files they lie in and how they are quantised.
 
-Walks the protocol buffer by field numbers (onnx/onnx.proto) and passes over the weights themselves, so that a file of
+Walks the protocol buffer (onnx/onnx.proto) and passes over the weights themselves, so that a file of
 gigabytes costs as little as a small one.
 """
 
@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 import mmap
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from assay.errors import BadInput
-
-Span = tuple[int, int]
+from assay.formats.protobuf import Span, fields, spanned, text, varints
 
 MODEL_GRAPH = 7
 GRAPH_NODE, GRAPH_INITIALIZER = 1, 5
@@ -24,8 +22,6 @@ ATTRIBUTE_NAME, ATTRIBUTE_INT, ATTRIBUTE_GRAPH = 1, 3, 6
 TENSOR_DIMS, TENSOR_TYPE, TENSOR_EXTERNAL = 1, 2, 13
 ENTRY_KEY, ENTRY_VALUE = 1, 2
 MAX_NESTING = 8
-
-VARINT, EIGHT_BYTES, BYTES, FOUR_BYTES = 0, 1, 2, 5
 
 DATA_TYPES = {
     1: "f32", 2: "int8", 3: "int8", 10: "f16", 11: "f64", 16: "bf16",
@@ -69,9 +65,9 @@ def read_onnx_graph(path: Path) -> OnnxGraph:
     found = _Found()
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            graphs = [span for number, span in _fields(data, (0, len(data))) if number == MODEL_GRAPH]
+            graphs = [span for number, span in fields(data, (0, len(data))) if number == MODEL_GRAPH]
             for graph in graphs:
-                _walk(data, _span(graph), found, 0)
+                _walk(data, spanned(graph), found, 0)
     except OSError as error:
         raise BadInput(f"{path} cannot be read", why=error.strerror or str(error), remedy="check the path") from error
     except ValueError as error:
@@ -84,27 +80,27 @@ def read_onnx_graph(path: Path) -> OnnxGraph:
 def _walk(data: mmap.mmap, graph: Span, found: _Found, depth: int) -> None:
     if depth > MAX_NESTING:
         raise ValueError("graphs within graphs without end")
-    for number, value in _fields(data, graph):
+    for number, value in fields(data, graph):
         if number == GRAPH_INITIALIZER:
-            _initializer(data, _span(value), found)
+            _initializer(data, spanned(value), found)
         elif number == GRAPH_NODE:
-            _node(data, _span(value), found, depth)
+            _node(data, spanned(value), found, depth)
 
 
 def _node(data: mmap.mmap, node: Span, found: _Found, depth: int) -> None:
     op_type, integers = "", {}
-    for number, value in _fields(data, node):
+    for number, value in fields(data, node):
         if number == NODE_OP_TYPE:
-            op_type = _text(data, value)
+            op_type = text(data, value)
         elif number == NODE_ATTRIBUTE:
             name, integer = "", None
-            for part, content in _fields(data, _span(value)):
+            for part, content in fields(data, spanned(value)):
                 if part == ATTRIBUTE_NAME:
-                    name = _text(data, content)
+                    name = text(data, content)
                 elif part == ATTRIBUTE_INT and isinstance(content, int):
                     integer = content
                 elif part == ATTRIBUTE_GRAPH:
-                    _walk(data, _span(content), found, depth + 1)
+                    _walk(data, spanned(content), found, depth + 1)
             if integer is not None:
                 integers[name] = integer
     if op_type in PACKED_OPS and "bits" in integers:
@@ -116,67 +112,14 @@ def _node(data: mmap.mmap, node: Span, found: _Found, depth: int) -> None:
 def _initializer(data: mmap.mmap, tensor: Span, found: _Found) -> None:
     shape: list[int] = []
     kind = 0
-    for number, value in _fields(data, tensor):
+    for number, value in fields(data, tensor):
         if number == TENSOR_DIMS:
-            shape += [value] if isinstance(value, int) else list(_varints(data, value))
+            shape += [value] if isinstance(value, int) else list(varints(data, value))
         elif number == TENSOR_TYPE and isinstance(value, int):
             kind = value
         elif number == TENSOR_EXTERNAL:
-            entry = {part: _text(data, content) for part, content in _fields(data, _span(value))}
+            entry = {part: text(data, content) for part, content in fields(data, spanned(value))}
             if entry.get(ENTRY_KEY) == "location":
                 found.external.add(entry.get(ENTRY_VALUE, ""))
     if len(shape) > 1 and kind in DATA_TYPES:
         found.weights[DATA_TYPES[kind]] += math.prod(shape)
-
-
-def _fields(data: mmap.mmap, span: Span) -> Iterator[tuple[int, int | Span]]:
-    """Each field of a message: its number, and its integer or where its bytes lie."""
-    position, end = span
-    while position < end:
-        tag, position = _varint(data, position, end)
-        kind = tag & 7
-        if kind == VARINT:
-            value, position = _varint(data, position, end)
-            yield tag >> 3, value
-            continue
-        if kind == BYTES:
-            length, position = _varint(data, position, end)
-        elif kind in {EIGHT_BYTES, FOUR_BYTES}:
-            length = 8 if kind == EIGHT_BYTES else 4
-        else:
-            raise ValueError(f"a field of the unknown kind {kind}")
-        if position + length > end:
-            raise ValueError("it is cut off")
-        yield tag >> 3, (position, position + length)
-        position += length
-
-
-def _varints(data: mmap.mmap, span: Span) -> Iterator[int]:
-    position, end = span
-    while position < end:
-        value, position = _varint(data, position, end)
-        yield value
-
-
-def _varint(data: mmap.mmap, position: int, end: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= end:
-            raise ValueError("it is cut off")
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise ValueError("a number that does not end")
-
-
-def _span(value: int | Span) -> Span:
-    if isinstance(value, int):
-        raise ValueError("a number where a message belongs")
-    return value
-
-
-def _text(data: mmap.mmap, value: int | Span) -> str:
-    start, end = _span(value)
-    return data[start:end].decode("utf-8", "replace")
