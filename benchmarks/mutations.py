@@ -5,8 +5,8 @@ usage: python benchmarks/mutations.py [--requests 10000] [--clients 6] [--seed 0
 They are drawn by a seed (``mutants.py``) and sent over bare sockets, whole and broken, to all that can be posted to.
 Held: every one gets an answer in HTTP, unless it is no whole request; no status of 500 or more; what is refused is
 refused in OpenAI's shape; each model answers the same question with the same text after each tenth; the memory of the
-service and of each worker at the end is that of the first fifth. Before that, every client asks for as many embeddings as
-one request may: such requests are rare among the others, and what an allocator keeps of them is no growth.
+service and of each worker at the end is that of the first fifth. Before that, every client asks for as many embeddings
+as one request may: such requests are rare among the others, and what an allocator keeps of them is no growth.
 """
 
 from __future__ import annotations
