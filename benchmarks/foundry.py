@@ -2,12 +2,13 @@
 
 usage: python benchmarks/foundry.py --work DIR [--rounds 12] [--small]
 
-A Qwen2 model of random weights (402M parameters; ``--small``: 116M) in DIR, as int4 ONNX for Foundry Local, and as that
-and other variants for Assay. Medians over rounds in which every server is asked once: first text after a prompt of
-some 30 tokens, decode rate of one stream, tokens per second of eight requests at once. Each request has words of its
-own, so that no prefix cache helps. Beside each variant stands what it lost against the original weights (Kullback-
-Leibler divergence in nats, equal greedy tokens), so that speed is not bought unseen. Needs the extra ``compile``;
-Foundry Local's SDK is installed into a virtual environment of its own in DIR.
+A Qwen2 model of random weights (402M parameters; ``--small``: 116M) in DIR: for Foundry Local as int4 ONNX by ONNX
+Runtime GenAI's model builder with its defaults, for Assay as those very files and as ``assay model compile`` makes it.
+Medians over rounds in which every server is asked once: first text after a prompt of some 30 tokens, decode rate of one
+stream, tokens per second of eight requests at once. Each request has words of its own, so that no prefix cache helps.
+Beside each variant stands what it lost against the original weights (Kullback-Leibler divergence in nats, equal greedy
+tokens), so that speed is not bought unseen. Needs the extra ``compile``; Foundry Local's SDK is installed into an
+environment of its own in DIR.
 
 Bars, against Foundry Local: the best variant's decode rate 1.5, eight at once 2, first text 0.6 of its time; on the
 very same ONNX files 1.2, 1.5 and 0.7. The best variant is the one that Assay's own measurement would choose: the
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -37,10 +39,13 @@ import random_model
 from families import ENGINES, prompts
 from families import ask as probe
 from family_models import Shape, products
+from msgspec import structs
 from served import Served
 from streams import ask, together
 
 from assay import measure
+from assay.catalog import variants_at
+from assay.compile.onnx import BUILDER, OFFLINE
 from assay.compile.passages import default_text
 from assay.compile.proof import prove
 from assay.compile.reference import ask_original
@@ -48,7 +53,7 @@ from assay.types import Proof, Variant
 
 LARGE = Shape(hidden=896, layers=24, heads=14, kv_heads=2, head=64, ffn=4864, vocab=49152)
 NAME = "random"
-SAME = "onnx-int4"
+SAME = "builder's int4"
 TOKENS = 64
 TOGETHER = 8
 PROMPTS, PASSAGES = 8, 2
@@ -72,12 +77,24 @@ def forms(work: Path, shape: Shape) -> tuple[Path, list[Variant]]:
     """The original's folder and its variants."""
     hf = family_models.make(work / "hf", "qwen2", shape)
     made = [*products(NAME, hf, "onnx", ["int4", "int8"], work), *products(NAME, hf, "gguf", ["q8_0", "q4_0"], work)]
-    return hf, made
+    return hf, [built(hf, work), *made]
+
+
+def built(hf: Path, work: Path) -> Variant:
+    """The original as the model builder makes int4 for CPUs when it is told nothing else."""
+    folder = work / "builder"
+    if not folder.exists():
+        making = work / "unfinished-builder"
+        command = [sys.executable, "-m", BUILDER, "-i", str(hf), "-o", str(making), "-p", "int4", "-e", "cpu"]
+        subprocess.run([*command, "-c", str(work / "builder-cache")], check=True, env={**os.environ, **OFFLINE})
+        making.rename(folder)
+    return structs.replace(variants_at(folder, NAME)[0], id=f"{NAME}:{SAME}")
 
 
 def losses(hf: Path, variants: list[Variant], work: Path) -> dict[str, Proof]:
-    """What each variant lost against the original in fp32; kept in DIR, since the files stay the same."""
-    kept = work / "losses.json"
+    """What each variant lost against the original in fp32; kept in DIR for files of the same size."""
+    sizes = "-".join(str(variant.disk) for variant in variants)
+    kept = work / f"losses-{hashlib.sha256(sizes.encode()).hexdigest()[:12]}.json"
     if not kept.exists():
         original = ask_original(hf, prompts()[:PROMPTS], work=work / "original", text=default_text()[:PASSAGES])
         found = {v.id: prove(original, v, engine=ENGINES[v.format], probe=probe, work=work / "probe") for v in variants}

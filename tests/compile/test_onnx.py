@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from assay.compile import Product, plan, read_checkpoint
 from assay.compile.family import Target
+from assay.compile.k_quant import FUNCTION, MODULE, SLICE, in_slices
 from assay.compile.onnx import build_onnx, progress_of
 from assay.formats import read_onnx_folder
 from tests.compile.models import BUNDLED, MISSING, SKIP, family_models, greedy, prompts
@@ -36,7 +39,7 @@ def test_the_bundled_model_equals_transformers(bundled_product: Callable[[Target
 
 @needs_extra
 def test_gemma_3_with_its_two_rotary_bases_equals_transformers(tiny: Callable[[str], Path], tmp_path: Path) -> None:
-    build_onnx(tiny("gemma3"), "gemma3", "fp32", tmp_path / "onnx", tmp_path / "cache")
+    build_onnx(read_checkpoint(tiny("gemma3")), "fp32", tmp_path / "onnx", tmp_path / "cache")
     asked = prompts(6, longest=150)
     reference = greedy.by_transformers(tiny("gemma3"), asked, 16)
     assert greedy.compare(reference, greedy.by_onnx(tmp_path / "onnx", asked, 16)).equal == 6
@@ -47,11 +50,39 @@ def test_gemma_3_with_its_two_rotary_bases_equals_transformers(tiny: Callable[[s
 def test_a_sliding_window_is_kept(family: str, tiny: Callable[[str], Path], tmp_path: Path) -> None:
     """The builder looks for it in names that transformers 5 gives to other families alone."""
     source = family_models.make(tmp_path / "m", family, family_models.TINY, sliding_window=32)
-    build_onnx(source, family, "fp32", tmp_path / "onnx", tmp_path / "cache")
+    build_onnx(read_checkpoint(source), "fp32", tmp_path / "onnx", tmp_path / "cache")
     asked = prompts(6, longest=150)
     reference = greedy.by_transformers(source, asked, 16)
     assert greedy.compare(reference, greedy.by_onnx(tmp_path / "onnx", asked, 16)).equal == 6
     assert greedy.by_transformers(tiny(family), asked, 16).tokens != reference.tokens
+
+
+@needs_extra
+def test_int4_keeps_eight_bits_for_the_output_layer_and_rounds_where_k_quant_cannot_pack(
+    bundled_product: Callable[[Target, str], Product], tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Rows of the bundled model have 2 and 4 blocks of 64; those of the tiny one have 1 and 3."""
+    onnx = importlib.import_module("onnx")
+    build_onnx(read_checkpoint(tiny("llama")), "int4", tmp_path / "onnx", tmp_path / "cache")
+    for folder, zero_points in ((bundled_product("onnx", "int4").folder, True), (tmp_path / "onnx", False)):
+        graph = onnx.load(folder / "model.onnx", load_external_data=False).graph
+        quantised = [node for node in graph.node if node.op_type == "MatMulNBits"]
+        told = [{one.name: one.i for one in node.attribute} for node in quantised]
+        assert [one["bits"] for one in told] == [4] * (len(told) - 1) + [8]
+        assert {one["block_size"] for one in told} == {64}
+        assert {len(node.input) > 3 and bool(node.input[3]) for node in quantised} == {zero_points}
+
+
+@pytest.mark.parametrize("rows", [1, 2 * SLICE // 128 + 3])
+def test_a_matrix_is_quantised_in_slices_as_it_is_whole(rows: int) -> None:
+    try:
+        quantise = getattr(importlib.import_module(MODULE), FUNCTION)
+    except ImportError:
+        pytest.skip(SKIP)
+    data = np.random.default_rng(1).normal(size=(rows, 128)).astype(np.float32)
+    for one, same in zip(quantise(data, 4, 64), in_slices(quantise)(data, 4, 64), strict=True):
+        assert one.dtype == same.dtype
+        assert np.array_equal(one, same)
 
 
 def test_the_builders_lines_become_shares() -> None:

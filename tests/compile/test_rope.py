@@ -79,7 +79,7 @@ def test_scalings_that_the_builder_knows_in_onnx(
     family: str, scaling: Mapping[str, Any], settings: dict[str, Any], tmp_path: Path
 ) -> None:
     source = scaled(tmp_path / "m", family, scaling, **settings)
-    build_onnx(source, family, "fp32", tmp_path / "onnx", tmp_path / "cache")
+    build_onnx(read_checkpoint(source), "fp32", tmp_path / "onnx", tmp_path / "cache")
     for asked in (WITHIN, PAST):
         assert parted(source, asked, greedy.by_onnx(tmp_path / "onnx", asked, TOKENS)) == 0
 

@@ -76,7 +76,7 @@ def run(job: Job, send: Callable[[dict[str, Any]], None]) -> tuple[str, ...]:
         sys.stderr.write(line + "\n")
 
     with contextlib.redirect_stdout(Lines(take)):
-        build_onnx(checkpoint.folder, checkpoint.family, job.quantisation, Path(job.out), Path(job.cache))
+        build_onnx(checkpoint, job.quantisation, Path(job.out), Path(job.cache))
     return ()
 
 
