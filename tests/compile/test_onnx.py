@@ -6,12 +6,10 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from assay.compile import Product, plan, read_checkpoint
 from assay.compile.family import Target
-from assay.compile.k_quant import FUNCTION, MODULE, SLICE, in_slices
 from assay.compile.onnx import build_onnx, progress_of
 from assay.formats import read_onnx_folder
 from tests.compile.models import BUNDLED, MISSING, SKIP, family_models, greedy, prompts
@@ -58,31 +56,19 @@ def test_a_sliding_window_is_kept(family: str, tiny: Callable[[str], Path], tmp_
 
 
 @needs_extra
-def test_int4_keeps_eight_bits_for_the_output_layer_and_rounds_where_k_quant_cannot_pack(
-    bundled_product: Callable[[Target, str], Product], tiny: Callable[[str], Path], tmp_path: Path
-) -> None:
-    """Rows of the bundled model have 2 and 4 blocks of 64; those of the tiny one have 1 and 3."""
+@pytest.mark.parametrize("family", sorted(family_models.FAMILIES))
+def test_int4_keeps_eight_bits_for_the_attention(family: str, tiny: Callable[[str], Path], tmp_path: Path) -> None:
     onnx = importlib.import_module("onnx")
-    build_onnx(read_checkpoint(tiny("llama")), "int4", tmp_path / "onnx", tmp_path / "cache")
-    for folder, zero_points in ((bundled_product("onnx", "int4").folder, True), (tmp_path / "onnx", False)):
-        graph = onnx.load(folder / "model.onnx", load_external_data=False).graph
-        quantised = [node for node in graph.node if node.op_type == "MatMulNBits"]
-        told = [{one.name: one.i for one in node.attribute} for node in quantised]
-        assert [one["bits"] for one in told] == [4] * (len(told) - 1) + [8]
-        assert {one["block_size"] for one in told} == {64}
-        assert {len(node.input) > 3 and bool(node.input[3]) for node in quantised} == {zero_points}
-
-
-@pytest.mark.parametrize("rows", [1, 2 * SLICE // 128 + 3])
-def test_a_matrix_is_quantised_in_slices_as_it_is_whole(rows: int) -> None:
-    try:
-        quantise = getattr(importlib.import_module(MODULE), FUNCTION)
-    except ImportError:
-        pytest.skip(SKIP)
-    data = np.random.default_rng(1).normal(size=(rows, 128)).astype(np.float32)
-    for one, same in zip(quantise(data, 4, 64), in_slices(quantise)(data, 4, 64), strict=True):
-        assert one.dtype == same.dtype
-        assert np.array_equal(one, same)
+    read = read_checkpoint(tiny(family))
+    build_onnx(read, "int4", tmp_path / "onnx", tmp_path / "cache")
+    graph = onnx.load(tmp_path / "onnx" / "model.onnx", load_external_data=False).graph
+    quantised = [node for node in graph.node if node.op_type == "MatMulNBits"]
+    told = {node.name: {one.name: one.i for one in node.attribute} for node in quantised}
+    assert {name for name, one in told.items() if one["bits"] == 8} == {name for name in told if "/attn/" in name}
+    assert {one["block_size"] for one in told.values()} == {128}
+    assert {one["accuracy_level"] for one in told.values()} == {4}
+    assert any("/attn/" in name for name in told)
+    assert any("lm_head" in name for name in told)
 
 
 def test_the_builders_lines_become_shares() -> None:
