@@ -104,14 +104,14 @@ def onnx_size(checkpoint: Checkpoint, quantisation: str) -> int:
     """Bytes of the folder, within a few per cent.
 
     Quantised matrices take their bits and an f32 scale for each block; in int4 the attention's take eight. Of tied
-    weights, fp32 and int4 hold one copy. Otherwise the embedding stays in f32, beside the quantised output layer.
+    weights, fp32 and int4 hold one copy; in int8 the embedding stays in f32, beside the quantised output layer.
     """
     embedding = checkpoint.weights["model.embed_tokens.weight"].elements
     others = checkpoint.parameters - embedding
     bits = {"fp32": 4.0, "int8": 1 + 4 / BLOCK["int8"], "int4": 0.5 + 4 / BLOCK["int4"]}[quantisation]
     attention = sum(weight.elements for name, weight in checkpoint.weights.items() if ".self_attn." in name)
     more = 0.5 * attention if quantisation == "int4" else 0.0
-    if quantisation == "int4" and checkpoint.tied:
+    if quantisation == "int4":
         weights = bits * (embedding + others)
     elif quantisation == "int8" and checkpoint.tied:
         weights = bits * (embedding + others) + 4.0 * embedding
