@@ -1,6 +1,6 @@
 """Assay's service beside Foundry Local's own web service, both with their defaults, on the same weights, in turns.
 
-usage: python benchmarks/foundry.py --work DIR [--rounds 24] [--small]
+usage: python benchmarks/foundry.py --work DIR [--rounds 16] [--small]
 
 A Qwen2 model of random weights (402M parameters; ``--small``: 116M) in DIR: for Foundry Local as int4 ONNX by ONNX
 Runtime GenAI's model builder with its defaults, for Assay as those very files and as ``assay model compile`` makes it.
@@ -211,7 +211,7 @@ def main() -> int:
     """Measure and print; 1 when a bar was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--small", action="store_true")
     args = parser.parse_args()
     work = args.work / ("foundry-116m" if args.small else "foundry-402m")

@@ -61,11 +61,11 @@ def default_gate(precision: str | None) -> Gate:
     (llama.cpp's own table, tools/perplexity/README.md): q8_0 0.0014 nats and 97.7 % equal top tokens, q6_K 0.0055 and
     96.0 %, q5_K_M 0.011, q4_K_M 0.031 and 91.9 %, q4_0 0.072, q3_K_M 0.10. Measured here on the
     bundled model of 0.5M parameters (benchmarks/families.py): f32 0.000005 (llama.cpp keeps its cache in 16 bits) and
-    less than 1e-11 (ONNX), bf16 0.0002, q8_0 and int8 0.002, q4_0 0.18, int4 0.17.
+    less than 1e-11 (ONNX), bf16 0.0002, q8_0 and int8 0.002, q4_0 0.18, int4 0.12.
 
     Models of random weights are outside of this: their best tokens lie close to each other, so that four bits change
-    most of them (four families of 100M parameters: ONNX int8 0.002 to 0.004 nats and 86 to 96 % equal, int4 0.22 to
-    0.43 nats and 13 to 64 %).
+    most of them (four families of 100M parameters: ONNX int8 0.002 to 0.004 nats and 86 to 96 % equal, int4 0.19 to
+    0.42 nats and 15 to 64 %).
     """
     return DEFAULTS.get((precision or "").lower(), FOUR_BITS)
 
