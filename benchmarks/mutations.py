@@ -29,12 +29,13 @@ from nasty import WORDS
 from served import EMBEDDER, TOOLS, Broken, Served, furnish
 
 from assay import measure
+from assay.engines.worker.embeddings import MAX_INPUTS
 
 MODELS = ("notes-4m", "notes-0.5m", TOOLS)
 PATIENCE_S = 90.0
 GONE_S = 5.0
-MOST_INPUTS, TIMES = 2048, 3
-"""Embeddings in one request, and how often each client asks for them before the others."""
+TIMES = 3
+"""How often each client asks for the most embeddings, before the others."""
 GROWTH = 1.3
 SLACK = 32 << 20
 """What a process may hold at the end beyond ``GROWTH`` times what it held after the first fifth, in bytes."""
@@ -70,7 +71,7 @@ class Barrage:
             self._mark()
 
     async def _largest(self) -> None:
-        body = {"model": EMBEDDER, "input": ["Hello"] * MOST_INPUTS}
+        body = {"model": EMBEDDER, "input": ["Hello"] * MAX_INPUTS}
         for _ in range(TIMES):
             await asyncio.to_thread(self._served.post, "/v1/embeddings", body)
 

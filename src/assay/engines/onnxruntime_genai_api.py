@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from assay.engines.onnxruntime_genai_graph import EVERY, LAST, PLACES
+from assay.engines.onnxruntime_genai_graph import EVERY, FLOAT32, INT64, LAST, PLACES
 
 NAMES = ("libonnxruntime-genai.so", "libonnxruntime-genai.dylib", "onnxruntime-genai.dll")
 _Out = POINTER(c_void_p)
@@ -81,8 +81,6 @@ PART = 256
 """Prompt tokens read at once when a prompt is alone, at most; between two parts other batches decode."""
 PART_BYTES = 64 * 2**20
 """What their scores may take. Of a vocabulary for which that is less than ``PART`` it is faster, too."""
-FLOAT32, INT64 = 1, 7
-"""The library's numbers for types."""
 GREEDY: Mapping[str, float] = {
     "num_beams": 1,
     "num_return_sequences": 1,

@@ -12,6 +12,17 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from assay.formats.onnx_graph import (
+    ATTRIBUTE_INT,
+    ATTRIBUTE_NAME,
+    GRAPH_INITIALIZER,
+    GRAPH_NODE,
+    MODEL_GRAPH,
+    NODE_ATTRIBUTE,
+    NODE_OP_TYPE,
+    TENSOR_DIMS,
+    TENSOR_TYPE,
+)
 from assay.formats.protobuf import Span, fields, message, number, spanned, text
 
 LAST = "assay.last"
@@ -23,16 +34,16 @@ PLACES = "assay.places"
 LARGEST = 32 * 2**20
 """Bytes of a file: one that is larger holds the weights too."""
 
-# Fields of onnx/onnx.proto
-MODEL_GRAPH, MODEL_OPSET = 7, 8
-OPSET_DOMAIN, OPSET_VERSION = 1, 2
-NODE, INITIALIZER, INPUT, OUTPUT, VALUE_INFO = 1, 5, 11, 12, 13
-NODE_INPUT, NODE_OUTPUT, NODE_OP_TYPE, NODE_ATTRIBUTE = 1, 2, 4, 5
-ATTRIBUTE_NAME, ATTRIBUTE_INT, ATTRIBUTE_TYPE, INT = 1, 3, 20, 2
-TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW = 1, 2, 8, 9
+# More fields of onnx/onnx.proto
+MODEL_OPSET, OPSET_DOMAIN, OPSET_VERSION = 8, 1, 2
+INPUT, OUTPUT, VALUE_INFO = 11, 12, 13
+NODE_INPUT, NODE_OUTPUT = 1, 2
+ATTRIBUTE_TYPE, INT = 20, 2
+TENSOR_NAME, TENSOR_RAW = 8, 9
 VALUE_NAME, VALUE_TYPE, TYPE_TENSOR, TENSOR_ELEMENT, TENSOR_SHAPE = 1, 2, 1, 1, 2
 SHAPE_DIM, DIM_VALUE = 1, 1
-FLOAT, INT64 = 1, 7
+FLOAT32, INT64 = 1, 7
+"""Types, as numbers; ONNX Runtime GenAI has the same."""
 
 OPSET = 11
 """Of the standard operators: the first with ``Range``."""
@@ -51,7 +62,7 @@ class _Node(NamedTuple):
     def coded(self) -> bytes:
         inputs = b"".join(message(NODE_INPUT, name) for name in self.inputs)
         outputs = b"".join(message(NODE_OUTPUT, name) for name in self.outputs)
-        return message(NODE, inputs + outputs + message(NODE_OP_TYPE, self.op_type) + self.rest)
+        return message(GRAPH_NODE, inputs + outputs + message(NODE_OP_TYPE, self.op_type) + self.rest)
 
 
 def on_request(path: Path, scores: str) -> bytes | None:
@@ -83,14 +94,14 @@ def _changed(data: bytes, graph: Span, scores: str) -> bytes:
     What the graph tells of shapes within is left out, since some are others now; ONNX Runtime finds them itself.
     """
     parts = [(kind, value) for kind, value in fields(data, graph) if kind != VALUE_INFO]
-    nodes = [_node(data, spanned(value)) for kind, value in parts if kind == NODE]
-    constants = {_name(data, spanned(value), TENSOR_NAME) for kind, value in parts if kind == INITIALIZER}
+    nodes = [_node(data, spanned(value)) for kind, value in parts if kind == GRAPH_NODE]
+    constants = {_name(data, spanned(value), TENSOR_NAME) for kind, value in parts if kind == GRAPH_INITIALIZER}
     constants.update(name for node in nodes if node.op_type == "Constant" for name in node.outputs)
     head, end = _output_layer(nodes, constants, scores)
     hidden = nodes[head].inputs[0]
     nodes[head] = nodes[head]._replace(inputs=("assay.picked", *nodes[head].inputs[1:]))
     nodes[end] = nodes[end]._replace(outputs=("assay.scores",))
-    kept = [_copied(data, kind, value) for kind, value in parts if kind not in {NODE, OUTPUT}]
+    kept = [_copied(data, kind, value) for kind, value in parts if kind not in {GRAPH_NODE, OUTPUT}]
     outputs = [
         _outputs(data, spanned(value))
         if _name(data, spanned(value), VALUE_NAME) == scores
@@ -148,7 +159,7 @@ def _constant(name: str, values: Sequence[int], shape: Sequence[int]) -> bytes:
     dims = b"".join(number(TENSOR_DIMS, size) for size in shape)
     raw = struct.pack(f"<{len(values)}q", *values)
     tensor = dims + number(TENSOR_TYPE, INT64) + message(TENSOR_NAME, name) + message(TENSOR_RAW, raw)
-    return message(INITIALIZER, tensor)
+    return message(GRAPH_INITIALIZER, tensor)
 
 
 def _attribute(name: str, value: int) -> bytes:
@@ -165,10 +176,10 @@ def _outputs(data: bytes, value: Span) -> bytes:
     dims = [data[slice(*spanned(dim))] for kind, dim in fields(data, shape) if kind == SHAPE_DIM]
     elements = [content for kind, content in fields(data, tensor) if kind == TENSOR_ELEMENT]
     one = number(DIM_VALUE, 1)
-    if elements != [FLOAT] or len(dims) != 3 or dims[1] == one:
+    if elements != [FLOAT32] or len(dims) != 3 or dims[1] == one:
         raise ValueError("scores that are not float32 of every place")
     name = _name(data, value, VALUE_NAME)
-    return _value(OUTPUT, name, FLOAT, [dims[0], one, dims[2]]) + _value(OUTPUT, PLACES, FLOAT, [one, b"", dims[2]])
+    return _value(OUTPUT, name, FLOAT32, [dims[0], one, dims[2]]) + _value(OUTPUT, PLACES, FLOAT32, [one, b"", dims[2]])
 
 
 def _value(kind: int, name: str, element: int, dims: Sequence[bytes]) -> bytes:

@@ -1,7 +1,7 @@
 """What an ONNX graph says of its weights: the files they lie in and how they are quantised.
 
-Walks the protocol buffer (onnx/onnx.proto) and passes over the weights themselves, so that a file of
-gigabytes costs as little as a small one.
+Walks the protocol buffer (onnx/onnx.proto) and passes over the weights themselves, so that a file of gigabytes costs as
+little as a small one.
 """
 
 from __future__ import annotations
