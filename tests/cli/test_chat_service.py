@@ -55,7 +55,7 @@ class Assay(NamedTuple):
 @pytest.fixture(scope="module")
 def assay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assay]:
     command = Assay(tmp_path_factory.mktemp("served"))
-    command("service", "start")
+    command("service", "start", "--route", "fast=nosuch,notes-0.5m,notes-4m")
     yield command
     state = json.loads((command.folder / "home" / "service" / "state.json").read_text(encoding="utf-8"))
     service = psutil.Process(state["pid"])
@@ -94,6 +94,36 @@ def test_load_and_unload(assay: Assay) -> None:
     assert json.loads(assay("model", "unload", "notes-0.5m", "-o", "json")) == {"unloaded": ["notes-0.5m:q8_0"]}
     assert "notes-0.5m is not loaded" in assay("model", "unload", "notes-0.5m")
     assert "there is no model 'nosuch'" in assay("model", "load", "nosuch", code=2)
+
+
+def test_a_fallback_list_of_the_service_is_a_name_too(assay: Assay) -> None:
+    told = json.loads(assay("model", "run", "fast", *ASK, "-o", "json"))
+    assert (told["variant"], told["engine"], told["context_length"]) == ("notes-0.5m:q8_0", "llamacpp", 2048)
+    assert told["reasons"] == ["the first of the service's list fast that can be had"]
+    assert told["where"].startswith("the service at ")
+    assert told["sample"]["error"] is None
+    assert assay.loaded() == {}
+    assay("model", "run", "fast", *ASK, "--retain")
+    assay("model", "run", "fast", *ASK)
+    assert set(assay.loaded()) == {"notes-0.5m:q8_0"}, "it was there before"
+    assay("model", "unload", "notes-0.5m")
+    refused = assay("model", "run", "fast", *ASK, "--ctx", "512", code=2)
+    assert "fast is a fallback list of the service\n  why: --ctx: the service loads models in its own way" in refused
+    assert "faster" in assay("model", "run", "faster", *ASK, code=2)
+
+
+def test_a_chat_goes_over_to_a_fallback_list(assay: Assay) -> None:
+    words = ["-m", "assay", "model", "run", "notes-4m", "--max-tokens", "20"]
+    with AtTerminal(words, assay.environment, assay.folder) as terminal:
+        terminal.wait("notes-4m:q8_0 on llamacpp")
+        terminal.ask("/model fast")
+        terminal.wait("notes-0.5m:q8_0 on llamacpp")
+        terminal.ask("Who is going?")
+        terminal.wait("the answer is cut after 20 tokens")
+        assert set(assay.loaded()) == {"notes-0.5m:q8_0"}
+        terminal.ask("/exit")
+        assert terminal.ended() == 0
+    assert assay.loaded() == {}
 
 
 def test_what_the_service_cannot_do_runs_in_a_process_of_its_own(assay: Assay) -> None:

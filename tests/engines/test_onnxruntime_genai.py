@@ -66,7 +66,12 @@ def model(request: pytest.FixtureRequest, variant: Variant, settings: Settings) 
     folder, name = Path(variant.path or ""), settings.graph or ""
     graph = on_request(folder / name, settings.scores) if request.param == "on_request" else None
     loaded = LoadedModel(
-        Library(), folder, {}, vocabulary=settings.vocabulary, graph=(name, graph) if graph is not None else None
+        Library(),
+        folder,
+        {},
+        vocabulary=settings.vocabulary,
+        scores=settings.scores,
+        graph=(name, graph) if graph is not None else None,
     )
     assert loaded.on_request == (request.param == "on_request")
     yield loaded
@@ -113,6 +118,43 @@ def test_padded_batches_decode_what_single_prompts_decode(model: LoadedModel, se
         length = ended[0] + 1 if ended else 24
         assert together[row][:length].tolist() == alone[0][:length].tolist()
         assert np.allclose(scores[0][row], own_scores[0][0], atol=1e-3)
+
+
+@pytest.mark.parametrize("form", ["on_request", "every_place"])
+def test_the_output_of_scores_may_have_any_name(
+    folder: Path, model: LoadedModel, settings: Settings, form: str
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    config, path = json.loads((folder / "genai_config.json").read_text()), folder / str(settings.graph)
+    graph = onnx.load(path)
+    (made,) = [node for node in graph.graph.node if list(node.output) == [settings.scores]]
+    made.output[0] = graph.graph.output[0].name = "told"
+    onnx.save(graph, path)
+    config["model"]["decoder"]["outputs"]["logits"] = "told"
+    (folder / "genai_config.json").write_text(json.dumps(config))
+    renamed = read_settings(folder)
+    assert renamed.scores == "told"
+    changed = on_request(path, "told") if form == "on_request" else None
+    assert (changed is not None) == (form == "on_request")
+    loaded = LoadedModel(
+        Library(),
+        folder,
+        {},
+        vocabulary=renamed.vocabulary,
+        scores="told",
+        graph=(path.name, changed) if changed else None,
+    )
+    prompt = some_ids(20, 1)
+    seen = []
+    for one in (model, loaded):
+        batch = Batch(one, [prompt], pad=settings.pad, room=1, everywhere=True)
+        batch.fill()
+        with batch.places() as places:
+            seen.append(places.copy())
+        batch.close()
+    loaded.close()
+    assert seen[0].shape == (20, settings.vocabulary)
+    assert np.allclose(seen[0], seen[1], atol=1e-4)
 
 
 @pytest.mark.parametrize("length", [PART - 1, PART, PART + 1, 2 * PART + 7])

@@ -11,7 +11,21 @@ import pytest
 from aiohttp import web
 from msgspec import structs
 
-from tests.serve.doorstep import QUICK, ROLE, WHOLE, Holds, Model, begun, chunk, cut, open_door, run, whole
+from tests.serve.doorstep import (
+    DONE,
+    QUICK,
+    ROLE,
+    WHOLE,
+    Holds,
+    Model,
+    begun,
+    chunk,
+    cut,
+    open_door,
+    run,
+    streams,
+    whole,
+)
 
 
 def errors_of(stream: bytes) -> list[dict[str, Any]]:
@@ -203,6 +217,43 @@ def test_an_upstream_that_says_nothing_is_given_up() -> None:
             assert got.status == 502
             assert (await got.json())["error"]["code"] == "upstream_failed"
             await model.ended.wait()
+
+    run(work)
+
+
+def test_an_upstream_that_falls_silent_in_a_stream_is_given_up_after_the_stall() -> None:
+    async def work() -> None:
+        model = Model(remote=True)
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            response = await begun(request)
+            for part in (ROLE, chunk("slow"), chunk(" but"), chunk(" alive")):
+                await response.write(part)
+                await asyncio.sleep(0.2)
+            await asyncio.Event().wait()
+            return response
+
+        model.answer = answer
+        async with open_door(model, limits=structs.replace(QUICK, stall_s=0.5)) as door, door.chat(stream=True) as got:
+            stream = await got.read()
+            assert stream.startswith(ROLE + chunk("slow") + chunk(" but") + chunk(" alive"))
+            (error,) = errors_of(stream)
+            assert error["code"] == "model_lost"
+            assert "did not answer in time" in error["message"]
+            await model.ended.wait()
+
+    run(work)
+
+
+def test_a_reader_that_pauses_is_no_stall_of_the_upstream() -> None:
+    size = 8 << 20
+
+    async def work() -> None:
+        model = Model(answer=streams(ROLE, chunk("x" * size), DONE), remote=True)
+        limits = structs.replace(QUICK, stall_s=0.3)
+        async with open_door(model, limits=limits) as door, door.chat(stream=True) as got:
+            await asyncio.sleep(1.0)
+            assert await got.read() == ROLE + chunk("x" * size) + DONE
 
     run(work)
 

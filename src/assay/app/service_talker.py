@@ -1,7 +1,7 @@
 """Talks to a model through the service of this home.
 
-In: a running service and a variant that it serves. Out: the same answers as from a process of one's own; what this
-command had loaded there is taken down again when it ends, unless it is to stay.
+In: a running service and a variant or a fallback list that it serves. Out: the same answers as from a process of one's
+own; what this command had loaded there is taken down again when it ends, unless it is to stay.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from msgspec import structs
@@ -26,7 +27,7 @@ SLACK_S = 0.5
 
 
 class ServiceTalker:
-    """Asks the service at ``client`` for ``place.variant``.
+    """Asks the service at ``client`` for ``place.variant``; that of a fallback list, when opened, tells its choice.
 
     ``ttl`` is how many seconds the model stays there when it is idle, None: as the service has it. With ``retain`` or a
     ``ttl`` it is left loaded at the end.
@@ -42,11 +43,12 @@ class ServiceTalker:
         retain: bool = False,
     ) -> None:
         self._client = client
+        self._name = place.variant
         self._place = place
         self._starting = starting
         self._ttl = ttl
         self._stays = retain or ttl is not None
-        self._loaded_here = False
+        self._loaded_here: set[str] = set()
         self._ended = 0.0
         """When it was last loaded or used from here."""
 
@@ -56,13 +58,17 @@ class ServiceTalker:
 
     async def open(self) -> None:
         """Have the service load it; raise ``ServiceError`` in its words where it does not."""
-        row, load_s = await self._row(), None
-        if row is None or row.get("state") != "ready":
-            self._loaded_here = True
-            self._starting(f"Loading {self._place.variant} in the service")
-            row = await _aside(lambda: self._client.load(self._place.variant, ttl=self._ttl))
+        ready = {row.get("id"): row for row in await self._rows() if row.get("state") == "ready"}
+        row, load_s = ready.get(self._place.variant), None
+        if row is None:
+            self._loaded_here.add(self._name)
+            self._starting(f"Loading {self._name} in the service")
+            row = await _aside(lambda: self._client.load(self._name, ttl=self._ttl))
             self._ended = time.monotonic()
-            load_s = row.get("load_s")
+            self._loaded_here.discard(self._name)
+            if row.get("id") not in ready:
+                self._loaded_here.add(str(row.get("id")))
+                load_s = row.get("load_s")
         self._place = structs.replace(self._place, load_s=load_s, **_known(row, self._place))
 
     async def answer(
@@ -71,7 +77,7 @@ class ServiceTalker:
         """See ``Talker``."""
         await self.open()
         state = self._client.state
-        endpoint = Endpoint(url=f"{state.address}/v1", model=self._place.variant, engine=self._place.engine)
+        endpoint = Endpoint(url=f"{state.address}/v1", model=self._name, engine=self._place.engine)
         headers = measure.bearer(state.admin_key)
         try:
             async with measure.Client(endpoint, headers=headers, tls=self._client.tls()) as client:
@@ -85,24 +91,24 @@ class ServiceTalker:
         try:
             if self._stays:
                 if self._ttl is not None:
-                    await _aside(lambda: self._client.load(self._place.variant, ttl=self._ttl, timeout_s=5.0))
-            elif self._loaded_here:
-                row = await self._row()
-                idle = row.get("idle_s") if row is not None else None
-                if idle is not None and idle >= time.monotonic() - self._ended - SLACK_S:
-                    await _aside(lambda: self._client.unload(self._place.variant))
+                    await _aside(lambda: self._client.load(self._name, ttl=self._ttl, timeout_s=5.0))
+                return
+            for row in await self._rows() if self._loaded_here else ():
+                idle, model = row.get("idle_s"), str(row.get("id"))
+                if model in self._loaded_here and idle is not None and idle >= time.monotonic() - self._ended - SLACK_S:
+                    await _aside(partial(self._client.unload, model))
         except ServiceError:
             return  # it has gone, and the model with it
         finally:
-            self._loaded_here = False
+            self._loaded_here.clear()
 
-    async def _row(self) -> dict[str, Any] | None:
-        rows = await _aside(self._client.models)
-        return next((row for row in rows if row.get("id") == self._place.variant), None)
+    async def _rows(self) -> list[dict[str, Any]]:
+        return await _aside(self._client.models)
 
 
 def _known(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
     return {
+        "variant": row.get("id") or place.variant,
         "engine": row.get("engine") or place.engine,
         "engine_version": row.get("engine_version") or place.engine_version,
         "context_length": row.get("context_length") or place.context_length,

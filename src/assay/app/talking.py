@@ -1,7 +1,7 @@
 """From a name to somebody to talk to: the best variant is found, fetched where it is not here, and given a place.
 
 In: flags and a name. Out: a ``Talker`` that is not open yet: behind the service of this home where one is up and can do
-what is asked, else in a process of this command's own.
+what is asked, else in a process of this command's own. The service's fallback lists are names, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from assay.app.service_talker import ServiceTalker
 from assay.app.sizing import Sizing
 from assay.app.talker import OWN_PROCESS, OwnTalker, Place, Talker
 from assay.app.upstream_keys import sent_with
-from assay.errors import BadInput, ServiceError
+from assay.errors import BadInput, ServiceError, UnknownModel
 from assay.settings import api_key, resolve
 from assay.types import Reporter, Transfers, Variant
 
@@ -67,8 +67,13 @@ class Talkers:
         self._transfers = transfers
 
     def require(self, name: str, /) -> None:
-        """Raise ``UnknownModel`` where nothing has that name; nobody is asked for it."""
-        open_here(self._wishes.flags, token=self._wishes.token).catalog.find(name)
+        """Raise ``UnknownModel`` where nothing has that name; nobody but the service is asked for it."""
+        here = open_here(self._wishes.flags, token=self._wishes.token)
+        try:
+            here.catalog.find(name)
+        except UnknownModel:
+            if _listing(name, here) is None:
+                raise
 
     def talker(self, name: str, context_length: int | None = None, /) -> Talker:
         """The best variant of ``name``, on this machine; ``context_length`` in tokens goes before the flag's.
@@ -82,7 +87,13 @@ class Talkers:
         here = open_here({**wishes.flags, **own}, token=wishes.token)
         sizing = Sizing(here, slots=wishes.slots)
         began = time.monotonic()
-        variant, reasons, by_path = _best(name, here, sizing)
+        try:
+            variant, reasons, by_path = _best(name, here, sizing)
+        except UnknownModel:
+            service = _listing(name, here)
+            if service is None:
+                raise
+            return self._of_list(name, service, context_length)
         found = time.monotonic()
         variant, was_here = brought(variant, here, self._transfers), variant.here
         if variant.format == "remote":
@@ -123,6 +134,22 @@ class Talkers:
             headers=sent_with(variant, api_key(os.environ)) if variant.format == "remote" else None,
         )
 
+    def _of_list(self, name: str, service: ServiceClient, context_length: int | None) -> Talker:
+        wishes = self._wishes
+        why_own = _own_flags(wishes, context_length)
+        if why_own is not None:
+            raise BadInput(
+                f"{name} is a fallback list of the service", why=why_own, remedy="name one model of the list"
+            )
+        place = Place(
+            variant=name,
+            engine="any",
+            where=f"the service at {service.state.address}",
+            why_there="it is running",
+            reasons=(f"the first of the service's list {name} that can be had",),
+        )
+        return ServiceTalker(service, place, starting=self._reporter.stage, ttl=wishes.ttl, retain=wishes.retain)
+
 
 def own_because(
     wishes: Wishes, variant: Variant, running: bool, *, by_path: bool, context_length: int | None = None
@@ -132,6 +159,16 @@ def own_because(
         return "no service is running"
     if variant.format == "remote":
         return "it is a server already"
+    given = _own_flags(wishes, context_length)
+    if given is not None:
+        return given
+    if by_path:
+        return "the service knows models by name, not by path"
+    return None
+
+
+def _own_flags(wishes: Wishes, context_length: int | None) -> str | None:
+    """Why the service cannot do what flags ask for; None where it can."""
     own: Mapping[str, Any] = {
         "--engine": wishes.engine,
         "--threads": wishes.threads,
@@ -141,11 +178,19 @@ def own_because(
         "/set ctx": context_length,
     }
     given = [name for name, value in own.items() if value is not None]
-    if given:
-        return f"{', '.join(given)}: the service loads models in its own way"
-    if by_path:
-        return "the service knows models by name, not by path"
-    return None
+    return f"{', '.join(given)}: the service loads models in its own way" if given else None
+
+
+def _listing(name: str, here: Here) -> ServiceClient | None:
+    """The service that has a fallback list of that name; None where none has."""
+    service = find_service(here.settings.home)
+    if service is None:
+        return None
+    try:
+        told = service.ask("GET", f"/v1/models/{name}", timeout_s=ASK_S)
+    except ServiceError:
+        return None
+    return service if isinstance(told, dict) and told.get("kind") == "route" else None
 
 
 def unserved_because(service: ServiceClient, variant: Variant) -> str | None:

@@ -157,7 +157,8 @@ def _packed(shape: Shape, weights: int) -> int:
     """Bytes of weights that ONNX Runtime holds: packed anew in memory, or mapped and touched row by row.
 
     Of int4 in blocks of 32 a fifth are scales, of which packing makes three; of int8 a ninth, of which it makes two. A
-    table of embeddings is mapped: in int4 it is a fifth of all, in int8 one of f32 of which half is touched.
+    table of embeddings is mapped: in int4 it is a fifth of all, in int8 one of f32 of which half is touched. Of int4 in
+    larger blocks this is too much: of 128, by a third of the weights.
     """
     if "int4" in shape.repackable:
         return weights * 157 // 100

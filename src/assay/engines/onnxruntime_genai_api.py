@@ -147,6 +147,7 @@ class LoadedModel:
     """A model folder in memory, with its tokenizer.
 
     ``on_request`` tells whether it scores only the places that a ``Batch`` asks for; else it scores all that it reads.
+    ``places`` names the output with their scores.
     """
 
     def __init__(
@@ -156,12 +157,17 @@ class LoadedModel:
         overlay: Mapping[str, Any],
         *,
         vocabulary: int,
+        scores: str,
         graph: tuple[str, bytes] | None = None,
     ) -> None:
-        """``graph`` stands for the file of that name, with what ``onnxruntime_genai_graph.on_request`` made of it."""
+        """``scores`` names the output of the folder's graph.
+
+        ``graph`` stands for the file of that name, with what ``onnxruntime_genai_graph.on_request`` made of it.
+        """
         self.library = library
         self.vocabulary = vocabulary
         self.on_request = graph is not None
+        self.places = PLACES if self.on_request else scores
         config = library.create("OgaCreateConfig", str(folder).encode())
         try:
             library.do("OgaConfigOverlay", config, json.dumps(overlay).encode())
@@ -203,6 +209,7 @@ class Batch:
         """
         self._library = model.library
         self._vocabulary = model.vocabulary
+        self._places = model.places.encode()
         self.rows = len(prompts)
         self._everywhere = everywhere
         self._lengths = [len(prompt) for prompt in prompts]
@@ -252,8 +259,7 @@ class Batch:
 
         Raise ``GenAIError`` where the model's graph gives them for the last place only, or not in 32 bits.
         """
-        name = PLACES if self._asked else "logits"
-        tensor = self._library.create("OgaGenerator_GetOutput", self._generator, name.encode())
+        tensor = self._library.create("OgaGenerator_GetOutput", self._generator, self._places)
         try:
             kind, rank = c_int32(), c_size_t()
             self._library.do("OgaTensorGetType", tensor, byref(kind))

@@ -162,12 +162,13 @@ class GenAIModel:
 
     def _load(self, library: Library, folder: Path, overlay: Mapping[str, Any]) -> tuple[bool, bool]:
         """Load and warm up, with the graph changed to score what is asked for where it can be, and can be run."""
-        name, size = self._settings.graph, self._settings.vocabulary
-        changed = on_request(folder / name, self._settings.scores) if name is not None else None
+        name, scores = self._settings.graph, self._settings.scores
+        load = partial(LoadedModel, library, folder, overlay, vocabulary=self._settings.vocabulary, scores=scores)
+        changed = on_request(folder / name, scores) if name is not None else None
         if name is not None and changed is not None:
             with suppress(GenAIError):
-                return self._warm(LoadedModel(library, folder, overlay, vocabulary=size, graph=(name, changed)))
-        return self._warm(LoadedModel(library, folder, overlay, vocabulary=size))
+                return self._warm(load(graph=(name, changed)))
+        return self._warm(load())
 
     def _warm(self, loaded: LoadedModel) -> tuple[bool, bool]:
         self._loaded = loaded

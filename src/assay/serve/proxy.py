@@ -55,6 +55,7 @@ class Proxy:
         self._session: aiohttp.ClientSession | None = None
         # A worker is looked after by its watch; of an upstream nothing else is known.
         self._upstreams = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=limits.wait_s)
+        self._stall_s = limits.stall_s
         self._workers = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
 
     async def over(self, _app: web.Application) -> AsyncIterator[None]:
@@ -77,7 +78,7 @@ class Proxy:
         tally = request[TALLY]
         tally.model = lease.variant.id
         ear = Ear() if self._overhear else None
-        exchange = _Exchange(request, lease, tally, self._clock, ear)
+        exchange = _Exchange(request, lease, tally, self._clock, ear, stall_s=self._stall_s)
         upstream: aiohttp.ClientResponse | None = None
         try:
             async with _while_unbroken(lease):
@@ -125,12 +126,20 @@ class _Together(web.StreamResponse):
 
 class _Exchange:
     def __init__(
-        self, request: web.Request, lease: Lease, tally: Tally, clock: Callable[[], float], ear: Ear | None
+        self,
+        request: web.Request,
+        lease: Lease,
+        tally: Tally,
+        clock: Callable[[], float],
+        ear: Ear | None,
+        *,
+        stall_s: float,
     ) -> None:
         self._clock = clock
         self._ear = ear
         self._request = request
         self._lease = lease
+        self._stall_s = stall_s
         self._tally = tally
         self._response: web.StreamResponse | None = None
         self._stream: EventStream | None = None
@@ -140,6 +149,9 @@ class _Exchange:
             return await self._not_ok(upstream)
         headers = {**_passed(upstream), **told(self._lease)}
         if upstream.content_type == EVENTS and "Content-Encoding" not in upstream.headers:
+            connection = upstream.connection.protocol if upstream.connection is not None else None
+            if self._lease.offer.remote and connection is not None:
+                connection.read_timeout = self._stall_s  # from the first event on
             response = await self._begin(_Together(headers=headers))
             self._stream = EventStream(upstream, response, self._tally, self._clock, self._ear)
             await self._stream.go()
