@@ -35,7 +35,6 @@ from statistics import median
 import aiohttp
 import family_models
 import msgspec
-import psutil
 import random_model
 from families import ENGINES, prompts
 from families import ask as probe
@@ -43,6 +42,7 @@ from family_models import Shape, products
 from msgspec import structs
 from served import Served
 from streams import ask, together
+from taken import Taken
 
 from assay import measure
 from assay.catalog import variants_at
@@ -230,16 +230,14 @@ def main() -> int:
             served = servers.enter_context(Served(home))
             model = served.post("/assay/load", {"model": "model"})["id"]
             sides.append(Side(variant.id, f"{served.address}/v1", model))
-        before = psutil.cpu_times()
+        taken = servers.enter_context(Taken())
         measure.run(take_turns([peer, *sides], FIRST))
         best, on_same = best_of(sides, peer, proofs), next(side for side in sides if side.label.endswith(SAME))
         going_on = [peer, on_same, *([best] if best is not on_same else [])]
         measure.run(take_turns(going_on, args.rounds - FIRST, 1000))
-        after = psutil.cpu_times()
     table(sides, peer, proofs)
-    taken = (getattr(after, "steal", 0) - getattr(before, "steal", 0)) / (sum(after[:8]) - sum(before[:8]))
     print(
-        f"\n{args.rounds} rounds, {FIRST} of them with all variants. The host gave {taken:.1%} of the processors' time "
+        f"\n{args.rounds} rounds, {FIRST} of them with all variants. The host gave {taken} of the processors' time "
         "to others.\nRatios are decode rate, eight at once and time to the first text, over Foundry Local's.\n"
         "Random weights have no margins, so that four bits change most of their greedy tokens; losses serve to compare."
     )

@@ -21,6 +21,7 @@ import aiohttp
 import random_model
 from served import Served
 from streams import ask, together
+from taken import Taken
 
 from assay import measure
 
@@ -66,8 +67,8 @@ def main() -> int:
     made = {"random-gguf-q8_0": files.gguf, "random-onnx-int4": files.onnx_int4}
     met = True
     bars = f"first text later, ms (<= {LATER_MS:g}) | decode kept (>= {KEPT}) | {TOGETHER} streams kept"
-    print(f"| model | engine | {bars} (>= {KEPT_TOGETHER}) | |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print(f"| model | engine | {bars} (>= {KEPT_TOGETHER}) | host took | |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         entries = [{"alias": name, "path": str(path)} for name, path in made.items()]
@@ -75,12 +76,17 @@ def main() -> int:
         for alias in ("notes-4m", *made):
             with Served(home, "--parallel", str(TOGETHER)) as served:
                 loaded = served.post("/assay/load", {"model": alias})
-                later, kept, shared = measure.run(compare(served, loaded["id"], args.rounds))
+                with Taken() as taken:
+                    later, kept, shared = measure.run(compare(served, loaded["id"], args.rounds))
             held = later <= LATER_MS and (alias == "notes-4m" or (kept >= KEPT and shared >= KEPT_TOGETHER))
             met &= held
             verdict = "held" if held else "MISSED"
-            print(f"| {alias} | {loaded['engine']} | {later:.2f} | {kept:.3f} | {shared:.3f} | {verdict} |", flush=True)
-    print("\nThe bundled model (4M parameters, hundreds of tokens in a blink) is shown for the first column alone.")
+            figures = f"{later:.2f} | {kept:.3f} | {shared:.3f} | {taken}"
+            print(f"| {alias} | {loaded['engine']} | {figures} | {verdict} |", flush=True)
+    print(
+        "\nThe bundled model (4M parameters, hundreds of tokens in a blink) is shown for the first column alone.\n"
+        "The host took so much of the processors' time for others; each way through one more process waits for that."
+    )
     return 0 if met else 1
 
 
