@@ -1,11 +1,14 @@
 """What the door costs: the service against its own worker asked directly, in turns, on a model of random weights.
 
-usage: python benchmarks/gateway.py --work DIR [--rounds 32]
+usage: python benchmarks/gateway.py --work DIR [--rounds 20]
 
 For each engine, medians over pairs: (a) how much later the first text comes, (b) the decode rate of one stream over the
 worker's own, (c) tokens per second of eight streams at once over the worker's own. The first is shown for the bundled
 model too, which is so fast that nothing hides the door. The model, of 116M parameters, is made in DIR the first time
 (``random_model.py``; needs the extra ``compile``).
+
+Each way through one more process waits for a processor, so a host that gives this machine's to others is seen in all
+three. Bars are held against rounds in which it took next to nothing; of others as many are made at most, and shown too.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ import argparse
 import json
 import sys
 import tempfile
+from dataclasses import dataclass, field
+from itertools import chain
+from math import nan
 from pathlib import Path
 from statistics import median
 
@@ -27,48 +33,77 @@ from assay import measure
 
 TOKENS = 96
 TOGETHER = 8
-SHORT = 5
+SHORT = 8
 """Pairs of short answers a round: a first text varies by more than the door costs, for other reasons."""
 LATER_MS, KEPT, KEPT_TOGETHER = 2.0, 0.98, 0.97
+QUIET = 0.01
+"""A round counts where the host took no more of the processors' time."""
+LEAST = 8
+"""Rounds that a bar needs."""
 PROMPT = "Tell me what the notes of the meeting of {} say about the plan, and who does what until when."
 
 
-async def compare(served: Served, model: str, rounds: int) -> tuple[float, float, float]:
-    """Milliseconds later, decode rate kept, throughput kept: medians of pairs taken one right after the other."""
+@dataclass
+class Round:
+    """Pairs taken one right after the other: milliseconds later, decode rate kept, throughput kept."""
+
+    later: list[float] = field(default_factory=list)
+    kept: list[float] = field(default_factory=list)
+    shared: list[float] = field(default_factory=list)
+    taken: Taken = field(default_factory=Taken)
+
+    @property
+    def quiet(self) -> bool:
+        return self.taken.share is None or self.taken.share <= QUIET
+
+
+async def compare(served: Served, model: str, rounds: int) -> list[Round]:
+    """So many quiet rounds, and at most as many others."""
     direct, door = served.worker(), f"{served.address}/v1"
-    later, kept, shared = list[float](), list[float](), list[float]()
+    made: list[Round] = []
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         for base in (direct, door):
             await together(session, base, model, [PROMPT.format(i) for i in range(TOGETHER)], TOKENS)
-        for i in range(SHORT * rounds):
-            sides = (direct, door) if i % 2 else (door, direct)
-            first = {side: (await ask(session, side, model, PROMPT.format("May"), 2)).ttft for side in sides}
-            later.append((first[door] - first[direct]) * 1000)
-        for i in range(rounds):
-            sides = (direct, door) if i % 2 else (door, direct)
-            rates = {side: (await ask(session, side, model, PROMPT.format("May"), TOKENS)).rate for side in sides}
-            if rates[direct]:
-                kept.append(rates[door] / rates[direct])
-        for i in range(rounds // 2):
-            sides = (direct, door) if i % 2 else (door, direct)
-            prompts = [PROMPT.format(f"{j}") for j in range(TOGETHER)]
-            rates = {side: await together(session, side, model, prompts, TOKENS) for side in sides}
-            shared.append(rates[door] / rates[direct])
-    return median(later), median(kept), median(shared)
+        while sum(one.quiet for one in made) < rounds and sum(not one.quiet for one in made) < rounds:
+            made.append(one := Round())
+            with one.taken:
+                await _round(one, session, (direct, door) if len(made) % 2 else (door, direct), door, model)
+    return made
+
+
+async def _round(one: Round, session: aiohttp.ClientSession, sides: tuple[str, str], door: str, model: str) -> None:
+    direct = next(side for side in sides if side != door)
+    for _ in range(SHORT):
+        first = {side: (await ask(session, side, model, PROMPT.format("May"), 2)).ttft for side in sides}
+        one.later.append((first[door] - first[direct]) * 1000)
+        sides = sides[::-1]
+    rates = {side: (await ask(session, side, model, PROMPT.format("May"), TOKENS)).rate for side in sides}
+    if rates[direct]:
+        one.kept.append(rates[door] / rates[direct])
+    prompts = [PROMPT.format(f"{j}") for j in range(TOGETHER)]
+    rates = {side: await together(session, side, model, prompts, TOKENS) for side in sides}
+    one.shared.append(rates[door] / rates[direct])
+
+
+def medians(rounds: list[Round]) -> tuple[float, float, float]:
+    """Of ``later``, ``kept`` and ``shared``; not a number where there is none."""
+    every = ([one.later for one in rounds], [one.kept for one in rounds], [one.shared for one in rounds])
+    later, kept, shared = (median(chain.from_iterable(some) or [nan]) for some in every)
+    return later, kept, shared
 
 
 def main() -> int:
     """Measure and print; 1 when a bar was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=20)
     args = parser.parse_args()
     files = random_model.make(args.work)
     made = {"random-gguf-q8_0": files.gguf, "random-onnx-int4": files.onnx_int4}
     met = True
     bars = f"first text later, ms (<= {LATER_MS:g}) | decode kept (>= {KEPT}) | {TOGETHER} streams kept"
-    print(f"| model | engine | {bars} (>= {KEPT_TOGETHER}) | host took | |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(f"| model | engine | rounds | host took | {bars} (>= {KEPT_TOGETHER}) | |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         entries = [{"alias": name, "path": str(path)} for name, path in made.items()]
@@ -76,18 +111,37 @@ def main() -> int:
         for alias in ("notes-4m", *made):
             with Served(home, "--parallel", str(TOGETHER)) as served:
                 loaded = served.post("/assay/load", {"model": alias})
-                with Taken() as taken:
-                    later, kept, shared = measure.run(compare(served, loaded["id"], args.rounds))
-            held = later <= LATER_MS and (alias == "notes-4m" or (kept >= KEPT and shared >= KEPT_TOGETHER))
-            met &= held
-            verdict = "held" if held else "MISSED"
-            figures = f"{later:.2f} | {kept:.3f} | {shared:.3f} | {taken}"
-            print(f"| {alias} | {loaded['engine']} | {figures} | {verdict} |", flush=True)
+                rounds = measure.run(compare(served, loaded["id"], args.rounds))
+            quiet, others = [one for one in rounds if one.quiet], [one for one in rounds if not one.quiet]
+            good = holds(quiet, alias == "notes-4m")
+            met &= good is True
+            verdict = {True: "held", False: "MISSED", None: "host too busy"}[good]
+            for some, told in ((quiet, verdict), (others, "")):
+                if some:
+                    print(f"| {alias} | {loaded['engine']} | {figures(some)} | {told} |", flush=True)
+            if not quiet:
+                print(f"| {alias} | {loaded['engine']} | 0 | | | | | {verdict} |", flush=True)
     print(
         "\nThe bundled model (4M parameters, hundreds of tokens in a blink) is shown for the first column alone.\n"
-        "The host took so much of the processors' time for others; each way through one more process waits for that."
+        f"Bars are held against rounds in which the host took at most {QUIET:.0%} of the processors' time for others."
     )
     return 0 if met else 1
+
+
+def holds(rounds: list[Round], first_text_alone: bool) -> bool | None:
+    """Whether the bars are met; None where too few rounds tell."""
+    if len(rounds) < LEAST:
+        return None
+    later, kept, shared = medians(rounds)
+    return later <= LATER_MS and (first_text_alone or (kept >= KEPT and shared >= KEPT_TOGETHER))
+
+
+def figures(rounds: list[Round]) -> str:
+    """Cells of a line: rounds, the median of what the host took of each, and the three medians."""
+    later, kept, shared = medians(rounds)
+    taken = [one.taken.share for one in rounds if one.taken.share is not None]
+    took = f"{median(taken):.1%}" if taken else "unknown"
+    return f"{len(rounds)} | {took} | {later:.2f} | {kept:.3f} | {shared:.3f}"
 
 
 if __name__ == "__main__":
