@@ -326,7 +326,7 @@ def test_routes_are_written_in_several_ways(place: Place, toml: str) -> None:
     assert place.resolve().serve_routes == (("fast", ("a", "b")), ("big", ("c",)))
 
 
-@pytest.mark.parametrize("routes", ["fast", "=a", "fast=", "a=b;a=c", {"": ["a"]}, 7])
+@pytest.mark.parametrize("routes", ["fast", "=a", "fast=", "a=b;a=c", "a=b;A=c", {"": ["a"]}, 7])
 def test_a_route_without_a_name_or_models_is_refused(place: Place, routes: Any) -> None:
     with pytest.raises(BadConfig, match=r"serve\.routes"):
         place.resolve({"serve_routes": routes})

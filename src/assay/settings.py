@@ -174,7 +174,7 @@ def _routes(value: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
         texts = value.split(";") if isinstance(value, str) else [str(part) for part in value]
         halves = [text.partition("=") for text in texts if text.strip()]
         pairs = [(name.strip(), _words(models)) for name, _, models in halves]
-    if not all(name and models for name, models in pairs) or len(dict(pairs)) != len(pairs):
+    if not all(name and models for name, models in pairs) or len({name.lower() for name, _ in pairs}) != len(pairs):
         raise ValueError
     return tuple(pairs)
 

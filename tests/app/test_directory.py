@@ -121,6 +121,12 @@ def test_a_fallback_list_may_have_the_name_of_its_first(here: Here) -> None:
     assert [offer.id for offer in found.offers] == ["notes-4m:q8_0", "far"]
 
 
+@pytest.mark.parametrize("name", ["fast", "FAST", "Notes-4M"])
+def test_a_fallback_list_is_named_in_any_case(here: Here, name: str) -> None:
+    found = route(here, name, routes={"Fast": ("notes-0.5m", "far"), "notes-4m": ("notes-0.5m", "far")})
+    assert [offer.id for offer in found.offers] == ["notes-0.5m:q8_0", "far"]
+
+
 def test_the_list_has_each_name_once(here: Here) -> None:
     listed = asyncio.run(Directory(here, routes={"fast": ("notes-0.5m", "far")}).listed())
     assert [one.id for one in listed][:2] == ["fast", "far"]

@@ -97,9 +97,9 @@ def test_load_and_unload(assay: Assay) -> None:
 
 
 def test_a_fallback_list_of_the_service_is_a_name_too(assay: Assay) -> None:
-    told = json.loads(assay("model", "run", "fast", *ASK, "-o", "json"))
+    told = json.loads(assay("model", "run", "Fast", *ASK, "-o", "json"))
     assert (told["variant"], told["engine"], told["context_length"]) == ("notes-0.5m:q8_0", "llamacpp", 2048)
-    assert told["reasons"] == ["the first of the service's list fast that can be had"]
+    assert told["reasons"] == ["the first of the service's list Fast that can be had"]
     assert told["where"].startswith("the service at ")
     assert told["sample"]["error"] is None
     assert assay.loaded() == {}

@@ -126,6 +126,7 @@ def test_the_models_are_listed_and_found_by_any_name() -> None:
             for entry in listed["data"]:
                 assert await door.get(f"/v1/models/{entry['id']}") == (200, entry)
             assert await door.get("/v1/models/hf:owner%2Fname@main:q4") == (200, listed["data"][2])
+            assert await door.get("/v1/models/FAST") == (200, {**listed["data"][-1], "id": "FAST"})
             status, answer = await door.get("/v1/models/other")
             assert (status, answer["error"]["code"]) == (404, "model_not_found")
 

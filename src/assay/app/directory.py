@@ -88,6 +88,7 @@ class Directory:
         self._loads = loads
         self._tell = tell
         self._routes = dict(routes or {})
+        self._spelt = {name.lower(): name for name in self._routes}
         self._given = {variant.alias.lower(): variant for variant in given}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="directory")
         self._seen = _state(here)
@@ -160,8 +161,8 @@ class Directory:
     def _found(self, view: View, name: str) -> Route:
         if name in view.routes:
             return view.routes[name]
-        if name in self._routes:
-            route = self._fallback(view, name)
+        if name.lower() in self._spelt:
+            route = self._fallback(view, self._spelt[name.lower()])
         else:
             offers = self._offers(view, name)
             route = Route(name=name, offers=offers[:1], others=offers[1:])

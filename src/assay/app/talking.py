@@ -93,7 +93,7 @@ class Talkers:
             service = _listing(name, here)
             if service is None:
                 raise
-            return self._of_list(name, service, context_length)
+            return self._of_list(name, service, context_length, time.monotonic() - began)
         found = time.monotonic()
         variant, was_here = brought(variant, here, self._transfers), variant.here
         if variant.format == "remote":
@@ -134,7 +134,7 @@ class Talkers:
             headers=sent_with(variant, api_key(os.environ)) if variant.format == "remote" else None,
         )
 
-    def _of_list(self, name: str, service: ServiceClient, context_length: int | None) -> Talker:
+    def _of_list(self, name: str, service: ServiceClient, context_length: int | None, found_s: float) -> Talker:
         wishes = self._wishes
         why_own = _own_flags(wishes, context_length)
         if why_own is not None:
@@ -147,6 +147,7 @@ class Talkers:
             where=f"the service at {service.state.address}",
             why_there="it is running",
             reasons=(f"the first of the service's list {name} that can be had",),
+            found_s=found_s,
         )
         return ServiceTalker(service, place, starting=self._reporter.stage, ttl=wishes.ttl, retain=wishes.retain)
 

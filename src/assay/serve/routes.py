@@ -75,12 +75,12 @@ class OpenAi:
     async def model(self, request: web.Request) -> web.Response:
         """One of them, by any name that a request may use."""
         name = request.match_info["id"]
-        listed = {one.id: one for one in await self._service.listed()}
-        if name not in listed:
+        listed = {one.id.lower(): one for one in await self._service.listed()}
+        known = listed.get(name.lower())
+        if known is None:
             variant = (await self._service.route(name)).offers[0].variant
-            known = listed.get(variant.id) or Listed(id=name, kind="variant", variant=variant)
-            listed[name] = structs.replace(known, id=name)
-        return as_json(self._entry(listed[name]))
+            known = listed.get(variant.id.lower()) or Listed(id=name, kind="variant", variant=variant)
+        return as_json(self._entry(structs.replace(known, id=name)))
 
     def _entry(self, one: Listed) -> dict[str, Any]:
         variant = one.variant
