@@ -72,14 +72,28 @@ def sha256_of(path: Path, read: Callable[[int], None]) -> str:
 if sys.platform == "win32":
     import msvcrt
 
-    def try_lock(descriptor: int) -> None:
-        """Take the lock of an open file at once, or raise ``OSError``; a holder that dies lets go of it."""
+    def try_lock(descriptor: int) -> bool:
+        """Tell whether the lock of an open file could be taken; a holder that dies lets go of it.
+
+        Raise ``OSError`` where the file system knows no locks.
+        """
         os.lseek(descriptor, _FAR, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
 
 else:
     import fcntl
 
-    def try_lock(descriptor: int) -> None:
-        """Take the lock of an open file at once, or raise ``OSError``; a holder that dies lets go of it."""
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def try_lock(descriptor: int) -> bool:
+        """Tell whether the lock of an open file could be taken; a holder that dies lets go of it.
+
+        Raise ``OSError`` where the file system knows no locks.
+        """
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # PermissionError: NFS
+            return False
+        return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import stat
@@ -11,12 +12,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from assay.disk import try_lock
-from assay.errors import ServiceRunning
+from assay.errors import BadInput, ServiceRunning
+from assay.serve import place as module
+from assay.serve.keys import add
 from assay.serve.place import Born, Place, ServiceState, born
 from tests.waiting import until
 
@@ -180,11 +184,26 @@ def test_rubbish_in_the_lock_is_nobody(place: Place) -> None:
         assert place.look().pid == os.getpid()
 
 
+def test_a_disk_without_locks_is_told_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_descriptor: int) -> bool:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    place.make()
+    place.lock.write_bytes(b"")
+    monkeypatch.setattr(module, "try_lock", none)
+    assert place.look().kind == "stopped"
+    with pytest.raises(BadInput, match=r"lock cannot be locked") as caught, place.take():
+        pass
+    assert "network drives know no locks" in str(caught.value.why)
+    with pytest.raises(BadInput, match=r"keys\.json\.lock cannot be locked"):
+        add(place.folder / "keys.json", "ines", now=datetime.now(UTC))
+
+
 def test_somebody_who_looks_is_no_service_and_is_waited_for(place: Place) -> None:
     place.make()
     place.lock.write_bytes(b"")
     looking = os.open(place.lock, os.O_RDWR)
-    try_lock(looking)
+    assert try_lock(looking)
     assert place.look().kind == "stopped"
     timer = threading.Timer(0.1, os.close, (looking,))
     timer.start()

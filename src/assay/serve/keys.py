@@ -21,10 +21,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from assay.disk import try_lock, write_whole
+from assay.disk import write_whole
 from assay.errors import BadInput
 from assay.serve.hosts import KeyRule
-from assay.serve.place import FOLDER, PRIVATE
+from assay.serve.place import FOLDER, PRIVATE, lock_at_once
 from assay.serve.rate import Rate
 from assay.serve.refusal import INVALID, Refusal
 
@@ -294,14 +294,10 @@ def _locked(path: Path) -> Iterator[None]:
         raise BadInput(f"{path} cannot be changed", why=str(error), remedy="make its folder yours") from error
     try:
         until = time.monotonic() + LOCK_S
-        while True:
-            try:
-                try_lock(descriptor)
-                break
-            except OSError as error:
-                if time.monotonic() > until:
-                    raise BadInput(f"{path} is being changed by another command", remedy="try again") from error
-                time.sleep(0.02)
+        while not lock_at_once(descriptor, beside):
+            if time.monotonic() > until:
+                raise BadInput(f"{path} is being changed by another command", remedy="try again")
+            time.sleep(0.02)
         yield
     finally:
         os.close(descriptor)

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from assay.disk import try_lock, write_whole
-from assay.errors import ServiceRunning
+from assay.errors import BadInput, ServiceRunning
 
 FOLDER = "service"
 PRIVATE = 0o600
@@ -136,13 +136,14 @@ class Place:
         """Become the service of this home; what a killed one left is replaced.
 
         Raises:
-            ServiceRunning: another process is. OSError: the folder cannot be written.
+            ServiceRunning: another process is. BadInput: the disk knows no locks. OSError: the folder cannot be
+            written.
         """
         self.make()
         descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, PRIVATE)
         try:
             until = time.monotonic() + _PATIENCE_S
-            while not _locked(descriptor):
+            while not lock_at_once(descriptor, self.lock):
                 if self._named() is not None or time.monotonic() > until:
                     raise already(self.look())
                 time.sleep(0.02)
@@ -158,7 +159,9 @@ class Place:
         except FileNotFoundError:
             return None
         try:
-            return None if _locked(descriptor) else self._named()
+            return None if try_lock(descriptor) else self._named()
+        except OSError:  # no locks here, so none is held
+            return None
         finally:
             os.close(descriptor)
 
@@ -250,9 +253,13 @@ def born(pid: int) -> float | None:
         return None
 
 
-def _locked(descriptor: int) -> bool:
+def lock_at_once(descriptor: int, path: Path) -> bool:
+    """Tell whether the lock of the open file ``path`` could be taken; raise ``BadInput`` where its disk knows none."""
     try:
-        try_lock(descriptor)
-    except OSError:
-        return False
-    return True
+        return try_lock(descriptor)
+    except OSError as error:
+        raise BadInput(
+            f"{path} cannot be locked",
+            why=f"{error.strerror or error}: some network drives know no locks",
+            remedy="keep Assay's home on another disk: --home, or ASSAY_HOME",
+        ) from error

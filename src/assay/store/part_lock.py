@@ -53,16 +53,16 @@ def _take(path: Path, waits: Waits | None, cancelled: threading.Event | None) ->
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            try_lock(descriptor)
-            if _is_same(descriptor, path):
+            locked = try_lock(descriptor)
+            if locked and _is_same(descriptor, path):
                 with contextlib.suppress(OSError):  # a full disk: it is locked all the same, and can be made room on
                     os.ftruncate(descriptor, 0)
                     os.write(descriptor, str(os.getpid()).encode())
                 return descriptor
-        except (BlockingIOError, PermissionError):
-            if not told and waits is not None:
-                waits(_holder(path))
-            told = True
+            if not locked:
+                if not told and waits is not None:
+                    waits(_holder(path))
+                told = True
         except BaseException:
             os.close(descriptor)
             raise
