@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
@@ -120,6 +121,15 @@ def test_types_that_are_kept_in_another_order_count_twice() -> None:
     twice = of(structs.replace(QWEN, repackable={"Q4_0": 400 * MB, "F32": MB}), 500 * MB, "llamacpp", 2048)
     assert twice.likely - once.likely == twice.weights - once.weights == 400 * MB
     assert twice.low == once.low  # a build without that order holds them once
+
+
+@pytest.mark.parametrize(
+    ("kind", "block", "held"),
+    [("int4", None, 480), ("int4", 32, 480), ("int4", 128, 352.9), ("int8", 32, 333.3), ("f32", None, 300)],
+)
+def test_fewer_scales_take_less_when_packed(kind: str, block: int | None, held: float) -> None:
+    packed = structs.replace(QWEN, repackable={kind: 300 * MB}, block=block, vocabulary=0)
+    assert abs(of(packed, 300 * MB, "onnxruntime_genai", 4096).weights - held * MB) < MB
 
 
 def test_prompts_that_come_together_take_more_within_bounds() -> None:

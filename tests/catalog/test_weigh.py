@@ -15,7 +15,7 @@ from assay.errors import BadInput
 from assay.formats import FileReader, Reader
 from assay.types import File, Variant
 from tests.formats.gguf_bytes import Ranges, TensorRow, gguf, pair
-from tests.formats.onnx_bytes import write_onnx_folder
+from tests.formats.onnx_bytes import graph, node, write_onnx_folder
 from tests.formats.safetensors_bytes import safetensors
 
 ROWS = [pair("general.architecture", "llama"), pair("llama.block_count", 2), pair("llama.attention.head_count", 2)]
@@ -105,6 +105,7 @@ def test_an_offered_onnx_folder_is_weighed_by_its_list_of_files() -> None:
     assert weights == 110
     assert shape is not None
     assert shape.repackable == {"int4": 110}
+    assert shape.block is None
     assert hub.opened == ["cpu/genai_config.json"]
 
 
@@ -115,6 +116,16 @@ def test_a_local_onnx_folder(tmp_path: Path) -> None:
     assert weights == (tmp_path / "m" / "model.onnx").stat().st_size
     assert shape is not None
     assert shape.unknown == ("head size",)
+
+
+def test_of_a_local_onnx_folder_it_is_known_how_many_weights_share_a_scale(tmp_path: Path) -> None:
+    packed = graph(node("MatMulNBits", bits=4, K=64, N=64, block_size=128))
+    model = {"type": "x", "decoder": {"filename": "model.onnx", "num_hidden_layers": 1, "num_attention_heads": 1}}
+    variant = variants_at(write_onnx_folder(tmp_path / "m", packed, model))[0]
+    shape, weights = measure_of(variant, local)
+    assert shape is not None
+    assert (shape.repackable, shape.block) == ({"int4": weights}, 128)
+    assert retyped(shape, "int8", 9).block is None
 
 
 @pytest.mark.parametrize("form", ["gguf", "safetensors", "onnx", "remote"])

@@ -39,6 +39,18 @@ def test_quantisation(tmp_path: Path, content: bytes, quantisation: str | None) 
     assert read_onnx_graph(write(tmp_path, content)).quantisation == quantisation
 
 
+@pytest.mark.parametrize(
+    ("nodes", "block"),
+    [
+        ((), None),
+        ((node("MatMulNBits", bits=4, K=64, N=64),), None),
+        ((node("MatMulNBits", bits=4, K=64, N=64, block_size=128), node("MatMulNBits", bits=8, block_size=32)), 128),
+    ],
+)
+def test_how_many_weights_share_a_scale(tmp_path: Path, nodes: tuple[bytes, ...], block: int | None) -> None:
+    assert read_onnx_graph(write(tmp_path, graph(*nodes))).block == block
+
+
 def test_packed_dimensions(tmp_path: Path) -> None:
     packed = message(5, message(1, varint(300) + varint(2)) + number(2, 16))
     assert read_onnx_graph(write(tmp_path, graph(packed, initializer((4, 4), 1)))).quantisation == "bf16"

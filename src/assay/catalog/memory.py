@@ -37,6 +37,8 @@ REPACKED = frozenset({"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"})
 """Types of which llama.cpp keeps a second copy in another order beside the mapped file; seen with AVX2."""
 REPACKED_ARM = REPACKED | {"Q2_K", "Q5_K", "Q6_K", "Q8_0"}
 """The same on ARM, by its source; not measured."""
+BLOCK = 32
+"""Weights of ONNX to a scale, where it is not known: what builders take."""
 UNKNOWN_SHARE = 4
 """A shape that is not known at all widens the range by one part in so many of the weights."""
 
@@ -156,15 +158,16 @@ def _read_at_once(shape: Shape, tokens: int, context: int) -> int:
 def _packed(shape: Shape, weights: int) -> int:
     """Bytes of weights that ONNX Runtime holds: packed anew in memory, or mapped and touched row by row.
 
-    Of int4 in blocks of 32 a fifth are scales, of which packing makes three; of int8 a ninth, of which it makes two. A
-    table of embeddings is mapped: in int4 it is a fifth of all, in int8 one of f32 of which half is touched. Of int4 in
-    larger blocks this is too much: of 128, by a third of the weights.
+    A block of int4 has half a byte for each weight and a scale of four, of which packing makes sixteen; of int8 a byte
+    each and the same scale, of which it makes eight. A table of embeddings is mapped: in int8 one of f32, of which half
+    is touched.
     """
+    block = shape.block or BLOCK
     if "int4" in shape.repackable:
-        return weights * 157 // 100
+        return weights * (block + 32) // (block + 8)
     if "int8" in shape.repackable:
         table = min(weights, F32 * (shape.vocabulary or 0) * (shape.embedding or 0))
-        return (weights - table) * 10 // 9 + table // 2
+        return (weights - table) * (block + 8) // (block + 4) + table // 2
     return weights
 
 

@@ -28,7 +28,8 @@ class Shape(Struct, frozen=True, kw_only=True):
 
     ``embedding`` and ``feed_forward`` are the widths of a layer (the latter of all experts that one token goes
     through), ``heads`` those of its queries. ``repackable`` are the bytes of the weight matrices by type, of which
-    engines may keep a copy in another order; empty where the files do not tell.
+    engines may keep a copy in another order; empty where the files do not tell. ``block`` is how many of the weights
+    share a scale, where that was looked at.
     """
 
     architecture: str
@@ -40,6 +41,7 @@ class Shape(Struct, frozen=True, kw_only=True):
     context_length: int | None = None
     parameters: int | None = None
     repackable: dict[str, int] = {}
+    block: int | None = None
     unknown: tuple[str, ...] = ()
 
     def cells(self, context: int, *, ahead: int, pad: int) -> list[int]:

@@ -10,7 +10,14 @@ from msgspec import structs
 from assay.catalog.shape import Shape
 from assay.catalog.shape_config import shape_of_config, shape_of_genai
 from assay.catalog.shape_gguf import shape_of_gguf
-from assay.formats import Reader, is_projector, read_gguf_header, read_json_object, read_safetensors_header
+from assay.formats import (
+    Reader,
+    is_projector,
+    onnx_graph,
+    read_gguf_header,
+    read_json_object,
+    read_safetensors_header,
+)
 from assay.types import File, Variant
 
 Open = Callable[[Variant, File], Reader]
@@ -19,6 +26,8 @@ MIX = re.compile(r"^(Q\d_K)_[SML]$")
 """Mixes are named after the type that most weights have."""
 PACKED = frozenset({"int4", "int8", "f32"})
 """Quantisations of ONNX weights of which it was seen how much of them ONNX Runtime holds."""
+LARGEST_GRAPH = 32 * 2**20
+"""Bytes of an ONNX file that is read whole: one that is larger holds the weights too."""
 
 
 def measure_of(variant: Variant, open_: Open) -> tuple[Shape | None, int]:
@@ -44,9 +53,9 @@ def retyped(shape: Shape, quantisation: str | None, weights: int) -> Shape:
     All of its ``weights`` (bytes) are taken to be of that type.
     """
     if quantisation is None:
-        return structs.replace(shape, repackable={})
+        return structs.replace(shape, repackable={}, block=None)
     kind = quantisation if quantisation in PACKED else MIX.sub(r"\1", quantisation.upper())
-    return structs.replace(shape, repackable={kind: weights})
+    return structs.replace(shape, repackable={kind: weights}, block=None)
 
 
 def _gguf(variant: Variant, open_: Open) -> tuple[Shape | None, int]:
@@ -77,8 +86,19 @@ def _onnx(variant: Variant, open_: Open) -> tuple[Shape | None, int]:
     config = _named(variant, "genai_config.json")
     shape = shape_of_genai(read_json_object(open_(variant, config))) if config else None
     if shape is not None and variant.quantisation in PACKED:
-        shape = structs.replace(shape, repackable={variant.quantisation: weights})
+        block = _block(variant, open_) if variant.here else None
+        shape = structs.replace(shape, repackable={variant.quantisation: weights}, block=block)
     return shape, weights
+
+
+def _block(variant: Variant, open_: Open) -> int | None:
+    """How many weights share a scale, by the largest graph; None where that is too large to be read for it."""
+    graphs = [file for file in _ending(variant, ".onnx") if file.size is not None and file.size <= LARGEST_GRAPH]
+    largest = max(graphs, key=lambda file: file.size or 0, default=None)
+    if largest is None:
+        return None
+    reader = open_(variant, largest)
+    return onnx_graph(reader.read(0, reader.size or 0), reader.name).block
 
 
 def _is_onnx(path: str) -> bool:

@@ -11,6 +11,7 @@ from assay.formats.gguf_header import Tensor as GgufTensor
 from assay.formats.gguf_names import is_projector, shard_of
 from assay.formats.json_object import read_json_object
 from assay.formats.onnx_folder import OnnxFolder, is_onnx_folder, read_onnx_folder, told_name, without_version
+from assay.formats.onnx_graph import onnx_graph
 from assay.formats.pickles import refuse_pickles
 from assay.formats.safetensors_folder import (
     SafetensorsFolder,
@@ -33,6 +34,7 @@ __all__ = [
     "is_onnx_folder",
     "is_projector",
     "is_safetensors_folder",
+    "onnx_graph",
     "read_gguf_header",
     "read_json_object",
     "read_onnx_folder",

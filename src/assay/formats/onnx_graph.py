@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from assay.errors import BadInput
-from assay.formats.protobuf import Span, fields, spanned, text, varints
+from assay.formats.protobuf import Buffer, Span, fields, spanned, text, varints
 
 MODEL_GRAPH = 7
 GRAPH_NODE, GRAPH_INITIALIZER = 1, 5
@@ -32,10 +32,14 @@ INTEGER_OPS = frozenset({"MatMulInteger", "DynamicQuantizeMatMul", "QLinearMatMu
 
 
 class OnnxGraph(NamedTuple):
-    """``external`` are paths relative to the graph's folder. ``quantisation`` is None where no weight tells."""
+    """``external`` are paths relative to the graph's folder. ``quantisation`` is None where no weight tells.
+
+    ``block`` is how many weights share a scale, of most that are packed; None where none is.
+    """
 
     external: frozenset[str]
     quantisation: str | None
+    block: int | None
 
 
 class _Found:
@@ -45,6 +49,7 @@ class _Found:
         self.external: set[str] = set()
         self.weights: Counter[str] = Counter()
         self.packed: Counter[str] = Counter()
+        self.blocks: Counter[int] = Counter()
         self.integer = 0
 
     @property
@@ -62,22 +67,35 @@ def read_onnx_graph(path: Path) -> OnnxGraph:
     Raises:
         BadInput: it cannot be read, or is no ONNX model.
     """
-    found = _Found()
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            graphs = [span for number, span in fields(data, (0, len(data))) if number == MODEL_GRAPH]
-            for graph in graphs:
-                _walk(data, spanned(graph), found, 0)
+            return onnx_graph(data, str(path))
     except OSError as error:
         raise BadInput(f"{path} cannot be read", why=error.strerror or str(error), remedy="check the path") from error
     except ValueError as error:
-        raise BadInput(f"{path} is not an ONNX model", why=str(error), remedy="download or convert it again") from error
+        raise _no_model(str(path), str(error)) from error  # an empty file cannot be mapped
+
+
+def onnx_graph(data: Buffer, name: str) -> OnnxGraph:
+    """What a whole file says; raise ``BadInput``, with its ``name``, where it is no ONNX model."""
+    found = _Found()
+    try:
+        graphs = [span for number, span in fields(data, (0, len(data))) if number == MODEL_GRAPH]
+        for graph in graphs:
+            _walk(data, spanned(graph), found, 0)
+    except ValueError as error:
+        raise _no_model(name, str(error)) from error
     if not graphs:
-        raise BadInput(f"{path} is not an ONNX model", why="it holds no graph", remedy="download or convert it again")
-    return OnnxGraph(frozenset(found.external), found.quantisation)
+        raise _no_model(name, "it holds no graph")
+    block = found.blocks.most_common(1)
+    return OnnxGraph(frozenset(found.external), found.quantisation, block[0][0] if block else None)
 
 
-def _walk(data: mmap.mmap, graph: Span, found: _Found, depth: int) -> None:
+def _no_model(name: str, why: str) -> BadInput:
+    return BadInput(f"{name} is not an ONNX model", why=why, remedy="download or convert it again")
+
+
+def _walk(data: Buffer, graph: Span, found: _Found, depth: int) -> None:
     if depth > MAX_NESTING:
         raise ValueError("graphs within graphs without end")
     for number, value in fields(data, graph):
@@ -87,7 +105,7 @@ def _walk(data: mmap.mmap, graph: Span, found: _Found, depth: int) -> None:
             _node(data, spanned(value), found, depth)
 
 
-def _node(data: mmap.mmap, node: Span, found: _Found, depth: int) -> None:
+def _node(data: Buffer, node: Span, found: _Found, depth: int) -> None:
     op_type, integers = "", {}
     for number, value in fields(data, node):
         if number == NODE_OP_TYPE:
@@ -104,12 +122,15 @@ def _node(data: mmap.mmap, node: Span, found: _Found, depth: int) -> None:
             if integer is not None:
                 integers[name] = integer
     if op_type in PACKED_OPS and "bits" in integers:
-        found.packed[f"int{integers['bits']}"] += integers.get("K", 1) * integers.get("N", 1)
+        weights = integers.get("K", 1) * integers.get("N", 1)
+        found.packed[f"int{integers['bits']}"] += weights
+        if integers.get("block_size", 0) > 0:
+            found.blocks[integers["block_size"]] += weights
     elif op_type in INTEGER_OPS:
         found.integer += 1
 
 
-def _initializer(data: mmap.mmap, tensor: Span, found: _Found) -> None:
+def _initializer(data: Buffer, tensor: Span, found: _Found) -> None:
     shape: list[int] = []
     kind = 0
     for number, value in fields(data, tensor):
