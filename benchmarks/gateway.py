@@ -22,6 +22,7 @@ from itertools import chain
 from math import nan
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import aiohttp
 import random_model
@@ -57,38 +58,45 @@ class Round:
         return self.taken.share is None or self.taken.share <= QUIET
 
 
+class Sides(NamedTuple):
+    """The addresses of the two."""
+
+    direct: str
+    door: str
+
+
 async def compare(served: Served, model: str, rounds: int) -> list[Round]:
     """So many quiet rounds, and at most as many others."""
-    direct, door = served.worker(), f"{served.address}/v1"
+    sides = Sides(served.worker(), f"{served.address}/v1")
     made: list[Round] = []
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        for base in (direct, door):
-            await together(session, base, model, [PROMPT.format(i) for i in range(TOGETHER)], TOKENS)
+        for side in sides:
+            await together(session, side, model, [PROMPT.format(i) for i in range(TOGETHER)], TOKENS)
         while sum(one.quiet for one in made) < rounds and sum(not one.quiet for one in made) < rounds:
             made.append(one := Round())
             with one.taken:
-                await _round(one, session, (direct, door) if len(made) % 2 else (door, direct), door, model)
+                await _measure(one, session, sides, model, len(made))
     return made
 
 
-async def _round(one: Round, session: aiohttp.ClientSession, sides: tuple[str, str], door: str, model: str) -> None:
-    direct = next(side for side in sides if side != door)
-    for _ in range(SHORT):
-        first = {side: (await ask(session, side, model, PROMPT.format("May"), 2)).ttft for side in sides}
-        one.later.append((first[door] - first[direct]) * 1000)
-        sides = sides[::-1]
-    rates = {side: (await ask(session, side, model, PROMPT.format("May"), TOKENS)).rate for side in sides}
-    if rates[direct]:
-        one.kept.append(rates[door] / rates[direct])
-    prompts = [PROMPT.format(f"{j}") for j in range(TOGETHER)]
-    rates = {side: await together(session, side, model, prompts, TOKENS) for side in sides}
-    one.shared.append(rates[door] / rates[direct])
+async def _measure(one: Round, session: aiohttp.ClientSession, sides: Sides, model: str, turn: int) -> None:
+    prompts = [PROMPT.format(j) for j in range(TOGETHER)]
+    for i in range(SHORT):
+        order = sides if i % 2 else sides[::-1]
+        first = {side: (await ask(session, side, model, PROMPT.format("May"), 2)).ttft for side in order}
+        one.later.append((first[sides.door] - first[sides.direct]) * 1000)
+    order = sides if turn % 2 else sides[::-1]
+    rates = {side: (await ask(session, side, model, PROMPT.format("May"), TOKENS)).rate for side in order}
+    if rates[sides.direct]:
+        one.kept.append(rates[sides.door] / rates[sides.direct])
+    rates = {side: await together(session, side, model, prompts, TOKENS) for side in order}
+    one.shared.append(rates[sides.door] / rates[sides.direct])
 
 
 def medians(rounds: list[Round]) -> tuple[float, float, float]:
     """Of ``later``, ``kept`` and ``shared``; not a number where there is none."""
     every = ([one.later for one in rounds], [one.kept for one in rounds], [one.shared for one in rounds])
-    later, kept, shared = (median(chain.from_iterable(some) or [nan]) for some in every)
+    later, kept, shared = (median([*chain.from_iterable(some)] or [nan]) for some in every)
     return later, kept, shared
 
 
