@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from assay.app.here import Here, open_here
 from assay.app.sizing import Sizing
 from assay.catalog import bundled_folder
 from assay.errors import BadInput, BadRegistry, UnknownModel
-from assay.serve import Route
+from assay.serve import Offer, Route
 from assay.store import Store
 from assay.types import Observation
 
@@ -238,6 +239,46 @@ def test_a_list_that_was_asked_for_must_be_sound_at_the_start_and_may_break_late
     now += 1
     assert asyncio.run(served.route("far")).offers[0].id == "far"
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_file_that_is_written_anew_is_another_offer_of_the_same_name(here: Here, tmp_path: Path, given: bool) -> None:
+    file, now = tmp_path / "mine-q8_0.gguf", 0.0
+    shutil.copy(bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf", file)
+    if given:
+        (name,), own = given_variants([str(file)], here)
+    else:
+        name, own = "mine", []
+        (here.settings.home / "models.json").write_text(json.dumps([{"alias": name, "path": str(file)}]))
+        here = Here(here.settings)
+    served = Directory(here, given=own, clock=lambda: now)
+
+    def offer() -> Offer:
+        nonlocal now
+        now += 1
+        return asyncio.run(served.route(name)).offers[0]
+
+    first = offer()
+    assert not first.differs(offer())
+    shutil.copy(bundled_folder() / "notes-1.5m" / "notes-1.5m-q8_0.gguf", file)
+    second = offer()
+    assert first.differs(second)
+    assert first.id == second.id
+    assert [one.size for one in second.variant.files] == [file.stat().st_size]
+    os.utime(file, (1, 1))
+    assert second.differs(offer())
+
+
+def test_a_file_that_breaks_under_the_service_is_told_of(here: Here, tmp_path: Path) -> None:
+    file, now = tmp_path / "mine-q8_0.gguf", 0.0
+    shutil.copy(bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf", file)
+    _, own = given_variants([str(file)], here)
+    served = Directory(here, given=own, clock=lambda: now)
+    assert asyncio.run(served.route(own[0].alias)).offers
+    file.write_bytes(file.read_bytes()[:1000])
+    now += 1
+    with pytest.raises(BadInput, match="cut off"):
+        asyncio.run(served.route(own[0].alias))
 
 
 def test_a_list_that_is_broken_from_the_first_hides_nothing_else(here: Here) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -110,6 +111,24 @@ def test_a_fallback_list_of_the_service_is_a_name_too(assay: Assay) -> None:
     refused = assay("model", "run", "fast", *ASK, "--ctx", "512", code=2)
     assert "fast is a fallback list of the service\n  why: --ctx: the service loads models in its own way" in refused
     assert "faster" in assay("model", "run", "faster", *ASK, code=2)
+
+
+def test_a_model_whose_file_is_replaced_answers_as_the_new_one(assay: Assay) -> None:
+    file = assay.folder / "mine-q8_0.gguf"
+    home = assay.folder / "home"
+    (home / "models.json").write_text(json.dumps([{"alias": "mine", "path": str(file)}]), encoding="utf-8")
+    said = []
+    for name in ("notes-0.5m", "notes-4m"):
+        shutil.copy(bundled_folder() / name / f"{name}-q8_0.gguf", file.with_suffix(".new"))
+        file.with_suffix(".new").replace(file)
+        told = json.loads(assay("model", "run", "mine", "--prompt", "Who is going?", "--retain", "-o", "json"))
+        assert told["where"].startswith("the service at ")
+        said.append(told["sample"]["text"])
+    expected = json.loads(assay("model", "run", "notes-4m", "--prompt", "Who is going?", "-o", "json"))
+    assert said[1] == expected["sample"]["text"] != said[0]
+    assay("model", "unload", "mine")
+    (home / "models.json").unlink()
+    assert assay.loaded() == {}
 
 
 def test_a_chat_goes_over_to_a_fallback_list(assay: Assay) -> None:

@@ -164,6 +164,10 @@ class World(RuleBasedStateMachine):
     def unload(self, one: Offer, force: bool) -> None:
         self.does(self.scheduler.unload(one.id, self.now, force=force), forced=one.id if force else None)
 
+    @rule(one=st.sampled_from(OFFERS))
+    def renew(self, one: Offer) -> None:
+        self.does(self.scheduler.renew(one.id, self.now))
+
     @rule(after=st.sampled_from([0.1, 1.0, 5.0, 30.0]))
     def wait(self, after: float) -> None:
         self.now += after

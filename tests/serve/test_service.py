@@ -443,6 +443,26 @@ def test_an_upstream_whose_entry_has_changed_is_taken_up_anew_once_it_rests() ->
     play(go)
 
 
+@pytest.mark.parametrize("pinned", [False, True])
+def test_a_model_whose_files_have_changed_is_loaded_anew_once_it_rests(pinned: bool) -> None:
+    async def go() -> None:
+        async with stage() as on:
+            if pinned:
+                await on.service.start(["a"])
+            busy = on.request("a", seconds=5)
+            await asyncio.sleep(2)
+            written = structs.replace(A, stamps=((1, 2),))
+            on.names.routes["a"] = (written,)
+            assert (await on.request("a")).offer == A
+            assert (await busy).problem is None
+            assert (await on.request("a")).offer == written
+            assert (await on.request("a")).offer == written
+            assert on.effects.log == ["start a", "stop a", "start a"]
+            assert on.service.models()[0].pinned == pinned
+
+    play(go)
+
+
 def test_preloaded_models_come_up_and_stay() -> None:
     async def go() -> None:
         async with stage(limits=structs.replace(LIMITS, ttl_s=10)) as on:

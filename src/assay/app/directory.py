@@ -1,7 +1,8 @@
 """What the service can serve at this moment: names of the lists, and what each is best run as on this machine.
 
 In: an installation, how many requests at once and how long a context, fallback lists. Out: a route for a name. What was
-found is remembered until a list or the store changes; no name from a request becomes a path or an address.
+found is remembered until a list, the store or a model's file changes; no name from a request becomes a path or an
+address.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from assay.app.lifecycle import answering
 from assay.app.sizing import Sizing
 from assay.catalog.registry_entry import RESERVED
 from assay.errors import AssayError, BadInput, UnknownModel
-from assay.serve import Listed, Offer, Route
+from assay.serve import Listed, Offer, Route, Stamp
 from assay.types import Estimate, Variant
 
 SLOTS = (8, 4, 2, 1)
@@ -37,7 +38,7 @@ VERSION = 9
 
 
 T = TypeVar("T")
-State = tuple[tuple[Path, tuple[int, int] | None], ...]
+State = tuple[tuple[Path, Stamp | None], ...]
 """Files and folders that tell whether anything has changed: when each was written last, and its size."""
 
 
@@ -58,6 +59,12 @@ class View:
         self.routes: dict[str, Route] = {}
         self.listed: tuple[Listed, ...] | None = None
         self.sizings: dict[int, Sizing] = {}
+        self.files: dict[Path, Stamp | None] = {}
+        """Of models outside the store, whose files may be written anew under the same name."""
+
+    @property
+    def outdated(self) -> bool:
+        return any(_stamp(place) != stamp for place, stamp in tuple(self.files.items()))
 
 
 def quiet(_problem: str) -> None:
@@ -123,17 +130,17 @@ class Directory:
         return lines
 
     async def _now(self) -> View:
-        """What is known; found anew where a list or the store has changed since."""
+        """What is known; found anew where a list, the store or a model's files have changed since."""
         now = self._clock()
         if now - self._looked >= FRESH_S:
             state, self._looked = _state(self._view.here), now
-            if state != self._seen:
+            if state != self._seen or self._view.outdated:
                 await self._aside(lambda: self._renew(state))
         return self._view
 
     def _renew(self, state: State) -> None:
         """Read the lists anew. Where one cannot be read any more, as while it is edited, what it said before stays."""
-        if state == self._seen:
+        if state == self._seen and not self._view.outdated:
             return
         self._seen = state
         here = Here(self._view.here.settings, self._view.here.token)
@@ -189,7 +196,7 @@ class Directory:
         """What can be run of a name, best first; at least one."""
         given = self._given.get(name.lower())
         if given is not None:
-            return (self._offer(view, given),)
+            return (self._offer(view, _anew(given)),)
         found = _named(view.here, name)
         local = found.runnable
         if not local:
@@ -216,7 +223,17 @@ class Directory:
         loads = self._loads
         options = answering(engine, context_length=loads.context_length, slots=slots, threads=loads.threads)
         needs = estimate.best if estimate is not None else None
-        return Offer(variant=variant, engine=engine, options=options, needs=needs)
+        stamps = self._stamps(view, variant)
+        return Offer(variant=variant, engine=engine, options=options, needs=needs, stamps=stamps)
+
+    def _stamps(self, view: View, variant: Variant) -> tuple[Stamp | None, ...]:
+        """Of the files that may change; those of the store never do."""
+        folder = catalog.folder_of(variant)
+        if folder is None or folder.is_relative_to(view.here.store.layout.folder):
+            return ()
+        stamps = {place: _stamp(place) for place in (folder / file.path for file in variant.files)}
+        view.files |= stamps
+        return tuple(stamps.values())
 
     def _slots(self, view: View, variant: Variant) -> tuple[int, Estimate | None]:
         """How many requests at once, and what that is reckoned to take."""
@@ -283,6 +300,16 @@ def given_variants(names: Sequence[str], here: Here, routes: Collection[str] = (
     return known, own
 
 
+def _anew(given: Variant) -> Variant:
+    """What lies at the path of ``given`` by now, under its name. Raise ``UnknownModel`` or ``BadInput``."""
+    folder = catalog.folder_of(given)
+    if folder is None or given.path is None:
+        return given
+    if all(stamp and stamp[1] == file.size for file in given.files for stamp in (_stamp(folder / file.path),)):
+        return given
+    return structs.replace(catalog.variants_at(Path(given.path))[0], alias=given.alias, id=given.id)
+
+
 def _named(here: Here, name: str) -> catalog.Found:
     """By the lists; ``alias:1``, which is how some runners number what they serve, is the alias."""
     alias, _, version = name.rpartition(":")
@@ -300,7 +327,7 @@ def _state(here: Here) -> State:
     return tuple((place, _stamp(place)) for place in (*here.lists, here.store.layout.records, here.observations))
 
 
-def _stamp(place: Path) -> tuple[int, int] | None:
+def _stamp(place: Path) -> Stamp | None:
     try:
         status = place.stat()
     except OSError:

@@ -115,8 +115,8 @@ class Fleet:
                 continue
             if draining:
                 yield self.stop(model, "the service is shutting down", now)
-            elif model.leaving:
-                yield self.stop(model, "it was to be unloaded", now)
+            elif model.leaving is not None:
+                yield self.stop(model, model.leaving, now)
             elif not model.pinned and model.expires is not None and model.expires <= now:
                 yield self.stop(model, "nobody asked for it any more", now)
 

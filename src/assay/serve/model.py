@@ -39,7 +39,7 @@ class Model:
         self.pinned = False
         self.wanted = False
         self.proven = False
-        self.leaving = False
+        self.leaving: str | None = None
         self.yielding = False
         self.crashes = 0
         self.retry_at = -math.inf
@@ -130,7 +130,7 @@ class Model:
             self.life = self.used = self.running = 0
             self.ready_at = self.idle_since = self.expires = self.warmed = None
             self.resident = self.peak = None
-            self.leaving = False
+            self.leaving = None
 
     def rest(self, now: float, stays: float | None) -> None:
         """Nobody uses it from now on; it goes after ``stays`` seconds, None: not by itself."""
@@ -153,7 +153,7 @@ class Model:
             retry_at=self.retry_at if self.state == "backoff" else None,
             load_s=self.load_s,
             pinned=self.pinned,
-            leaving=self.leaving,
+            leaving=self.leaving is not None,
             crashes=self.crashes,
             problem=self.problem,
         )

@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from assay.types import EngineOptions, Variant
 
+Stamp = tuple[int, int]
+"""When a file was written last, in nanoseconds, and its bytes."""
 UPSTREAM_SLOTS = 64
 """Requests at once that an upstream is sent; it has a queue of its own."""
 
@@ -16,7 +18,8 @@ class Offer(Struct, frozen=True, kw_only=True):
     """One way to serve a name: a variant on an engine of this machine, or an upstream (``format="remote"``).
 
     ``needs`` is the memory that it is reckoned to take with ``options``, in bytes; None where nothing is known of it,
-    0 for an upstream. ``seconds`` is what a load took or is reckoned to take; None where unknown.
+    0 for an upstream. ``seconds`` is what a load took or is reckoned to take; None where unknown. ``stamps`` are
+    those of its files, None of one that is not there; empty where files do not change.
     """
 
     variant: Variant
@@ -24,6 +27,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     options: EngineOptions = EngineOptions()
     needs: int | None = None
     seconds: float | None = None
+    stamps: tuple[Stamp | None, ...] = ()
 
     @property
     def id(self) -> str:
@@ -33,6 +37,14 @@ class Offer(Struct, frozen=True, kw_only=True):
     @property
     def remote(self) -> bool:
         return self.variant.format == "remote"
+
+    def differs(self, other: Offer) -> bool:
+        """Whether what goes by the same id has other files, or is reached otherwise."""
+        return self._made_of() != other._made_of()
+
+    def _made_of(self) -> tuple[object, ...]:
+        one = self.variant
+        return (one.source, one.served_id, one.key) if self.remote else (one.format, one.path, self.stamps)
 
     @property
     def slots(self) -> int:

@@ -173,7 +173,7 @@ class Scheduler:
             raise Refused(refusal)
         model = self._fleet.at(offer, now)
         model.pinned = model.pinned or keep
-        model.leaving = False
+        model.leaving = None
         model.ttl = model.ttl if ttl is None else ttl
         if model.state != "ready":
             model.wanted = True
@@ -189,10 +189,17 @@ class Scheduler:
         up.pinned = up.wanted = False
         actions: list[Action] = []
         if up.state in {"ready", "loading"}:
-            up.leaving = True
+            up.leaving = "it was to be unloaded"
             if force or (up.state == "loading" and not up.queue):
                 actions.append(self._fleet.stop(up, "it was to be unloaded", now))
         return (*actions, *self._settle(now))
+
+    def renew(self, model: str, now: float) -> tuple[Action, ...]:
+        """Take a model down as soon as nobody uses it or waits for it, for it is offered otherwise by now."""
+        up = self._fleet.models.get(model)
+        if up is not None and up.state == "ready":
+            up.leaving = "it has changed since it was loaded"
+        return self._settle(now)
 
     def drain(self, now: float) -> tuple[Action, ...]:
         """Take nothing more on, refuse who waits, stop each model when its last request has ended."""

@@ -19,7 +19,7 @@ from assay.serve.lease import Lease
 from assay.serve.limits import Limits
 from assay.serve.model_state import ModelState
 from assay.serve.observer import Observer, Quiet
-from assay.serve.offer import Listed, Offer, Route
+from assay.serve.offer import Listed, Route
 from assay.serve.refusal import Refusal, Refused
 from assay.serve.scheduler import Scheduler
 from assay.serve.ticket import Ticket
@@ -319,11 +319,11 @@ class Service:
         return structs.replace(ticket, route=structs.replace(route, offers=left)), passed
 
     def _take_anew(self, route: Route, now: float) -> None:
-        """Let go, once it rests, of an upstream that is offered with another address, name or key by now."""
+        """Let go, once it rests, of a model whose files have changed, of an upstream with another address or key."""
         for offer in route.offers:
             up = self._keeper.up.get(offer.id)
-            if up is not None and offer.remote and _reached_by(up.offer) != _reached_by(offer):
-                self._do(self._scheduler.unload(offer.id, now))
+            if up is not None and up.offer.differs(offer):
+                self._do(self._scheduler.renew(offer.id, now))
 
     def _free_for(self, route: Route, now: float) -> int | None:
         """Bytes free on this machine; None: as told last, where the first offer is up or the figure is fresh enough."""
@@ -351,10 +351,6 @@ class Service:
         wake = self._scheduler.wake(now)
         due = wake is not None and wake <= now
         self._do(self._scheduler.tick(now, free=self._effects.available()) if due else ())
-
-
-def _reached_by(offer: Offer) -> tuple[str | None, ...]:
-    return offer.variant.format, offer.variant.source, offer.variant.served_id, offer.variant.key
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
