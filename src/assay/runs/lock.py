@@ -33,23 +33,21 @@ class Lock:
 
     def _take(self, path: Path) -> None:
         for attempt in range(_TRIES):
-            try:
-                try_lock(self._descriptor)
-            except (BlockingIOError, PermissionError) as error:
-                if attempt == _TRIES - 1:
-                    raise RunInUse(
-                        f"run {path.name} is being written by {_holder(path)}",
-                        remedy="wait until that has ended, or stop it",
-                    ) from error
+            if attempt:
                 time.sleep(_PAUSE_S)
+            try:
+                if try_lock(self._descriptor):
+                    break
             except OSError as error:
                 raise RunError(
                     f"cannot lock run {path.name}",
                     why=f"{error.strerror}: some network drives know no locks",
                     remedy="keep runs on a local disk (ASSAY_HOME)",
                 ) from error
-            else:
-                break
+        else:
+            raise RunInUse(
+                f"run {path.name} is being written by {_holder(path)}", remedy="wait until that has ended, or stop it"
+            )
         os.ftruncate(self._descriptor, 0)
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         os.write(self._descriptor, str(os.getpid()).encode())
@@ -68,12 +66,11 @@ def is_held(path: Path) -> bool:
     except OSError:
         return False
     try:
-        try_lock(descriptor)
-    except OSError:
-        return True
+        return not try_lock(descriptor)
+    except OSError:  # where there are no locks none is held
+        return False
     finally:
         os.close(descriptor)
-    return False
 
 
 def _holder(path: Path) -> str:
