@@ -15,10 +15,10 @@ from assay.app.directory import Directory, Loads, given_variants
 from assay.app.here import Here, open_here
 from assay.app.sizing import Sizing
 from assay.catalog import bundled_folder
-from assay.errors import BadInput, BadRegistry, UnknownModel
+from assay.errors import AssayError, BadInput, BadRegistry, UnknownModel
 from assay.serve import Offer, Route
 from assay.store import Store
-from assay.types import Observation
+from assay.types import Observation, Variant
 
 GIB = 1 << 30
 REMOTE = {"alias": "far", "endpoint": "http://127.0.0.1:9/v1", "model": "org/far", "key": "env:FAR_KEY"}
@@ -245,10 +245,10 @@ def test_a_list_that_was_asked_for_must_be_sound_at_the_start_and_may_break_late
 def test_a_file_that_is_written_anew_is_another_offer_of_the_same_name(here: Here, tmp_path: Path, given: bool) -> None:
     file, now = tmp_path / "mine-q8_0.gguf", 0.0
     shutil.copy(bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf", file)
+    name, own = "mine", list[Variant]()
     if given:
         (name,), own = given_variants([str(file)], here)
     else:
-        name, own = "mine", []
         (here.settings.home / "models.json").write_text(json.dumps([{"alias": name, "path": str(file)}]))
         here = Here(here.settings)
     served = Directory(here, given=own, clock=lambda: now)
@@ -269,16 +269,37 @@ def test_a_file_that_is_written_anew_is_another_offer_of_the_same_name(here: Her
     assert second.differs(offer())
 
 
-def test_a_file_that_breaks_under_the_service_is_told_of(here: Here, tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", [False, True])
+def test_a_file_that_is_broken_for_a_while_is_served_again_when_it_is_whole(
+    here: Here, tmp_path: Path, given: bool
+) -> None:
     file, now = tmp_path / "mine-q8_0.gguf", 0.0
-    shutil.copy(bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf", file)
-    _, own = given_variants([str(file)], here)
+    whole = (bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf").read_bytes()
+    file.write_bytes(whole)
+    name, own = "mine", list[Variant]()
+    if given:
+        (name,), own = given_variants([str(file)], here)
+    else:
+        (here.settings.home / "models.json").write_text(json.dumps([{"alias": name, "path": str(file)}]))
+        here = Here(here.settings)
     served = Directory(here, given=own, clock=lambda: now)
-    assert asyncio.run(served.route(own[0].alias)).offers
-    file.write_bytes(file.read_bytes()[:1000])
+    first = asyncio.run(served.route(name)).offers[0]
+    for content, problem in ((whole[:1000], "cut off"), (None, "")):
+        if content is None:
+            file.unlink()
+        else:
+            file.write_bytes(content)
+        for _ in range(2):
+            now += 1
+            with pytest.raises(AssayError) as caught:
+                asyncio.run(served.route(name))
+            assert problem in caught.value.sentence
+    file.write_bytes(whole)
+    os.utime(file, (1, 1))
     now += 1
-    with pytest.raises(BadInput, match="cut off"):
-        asyncio.run(served.route(own[0].alias))
+    again = asyncio.run(served.route(name)).offers[0]
+    assert (again.id, again.variant.files) == (first.id, first.variant.files)
+    assert first.differs(again)
 
 
 def test_a_list_that_is_broken_from_the_first_hides_nothing_else(here: Here) -> None:

@@ -52,14 +52,17 @@ class Loads(NamedTuple):
 
 
 class View:
-    """What is found as long as the lists and the store stay as they are; ``here`` reads each of them once."""
+    """What is found as long as lists, store and files stay as they are; ``here`` reads each list once.
 
-    def __init__(self, here: Here) -> None:
+    ``watched`` are files that were part of models before: one that is broken now may be whole again later.
+    """
+
+    def __init__(self, here: Here, watched: Collection[Path] = ()) -> None:
         self.here = here
         self.routes: dict[str, Route] = {}
         self.listed: tuple[Listed, ...] | None = None
         self.sizings: dict[int, Sizing] = {}
-        self.files: dict[Path, Stamp | None] = {}
+        self.files = {place: _stamp(place) for place in watched}
         """Of models outside the store, whose files may be written anew under the same name."""
 
     @property
@@ -151,7 +154,7 @@ class Directory:
             broken = {error.sentence}
         self._tell_new({f"{problem}; what was read before is still served" for problem in broken} or {*here.unread})
         if not broken:
-            self._view = View(here)
+            self._view = View(here, self._view.files)
 
     def _tell_new(self, problems: set[str]) -> None:
         for problem in sorted(problems - self._told):
