@@ -18,6 +18,7 @@ import pytest
 from assay.app.service_client import ServiceClient
 from assay.serve.place import Place, ServiceState
 from tests.cli.conftest import Command
+from tests.waiting import until
 
 IN_A_TERMINAL = """
 import fcntl, sys, termios
@@ -148,6 +149,18 @@ def test_a_reader_who_goes_away_does_not_end_it(served: Served) -> None:
     assert ServiceClient(state).healthy(timeout_s=10)
     served.process.stderr = None
     assert served.end(signal.SIGTERM)[0] == 0
+
+
+def test_an_output_that_is_closed_does_not_change_how_it_ends(tmp_path: Path) -> None:
+    home = tmp_path / "served"
+    terminal, inner = os.openpty()
+    os.close(terminal)  # before a line is printed
+    command = [sys.executable, "-m", "assay", "serve", "--home", str(home), "--port", "0"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=inner, stderr=inner) as process:
+        os.close(inner)
+        until(lambda: Place(home).look().kind == "running" or process.poll() is not None)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
 
 
 def test_a_terminal_that_is_closed_ends_it(tmp_path: Path) -> None:

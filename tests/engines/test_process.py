@@ -20,6 +20,7 @@ import pytest
 from assay import engines
 from assay.errors import BadInput, EngineStartFailed, EngineStartKilled
 from assay.types import EngineOptions, Variant
+from tests.waiting import until
 
 RunScript = Callable[..., None]
 
@@ -29,8 +30,8 @@ def options(timeout_s: float = 60.0, **script: Any) -> EngineOptions:
 
 
 def gone_within(pid: int, seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return True
         time.sleep(0.02)
@@ -53,8 +54,12 @@ def test_an_endpoint_says_what_it_is(with_script: RunScript) -> None:
         assert psutil.Process(endpoint.pid).ppid() == os.getpid()
         described = client.engine.describe(endpoint)
         assert (described.state, described.exit_code) == ("ready", None)
-        assert "loading the scripted model" in described.log_tail
-        assert "a native library prints this to stdout" in described.log_tail
+
+        def told() -> bool:
+            tail = client.engine.describe(endpoint).log_tail
+            return "loading the scripted model" in tail and "a native library prints this to stdout" in tail
+
+        await asyncio.to_thread(until, told)
 
     with_script(use, pieces=[])
 

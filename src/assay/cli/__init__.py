@@ -96,10 +96,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader went away (assay run list | head); nothing more can be said to it.
-        _drop_output()
+        drop(sys.stdout)
         return 0
     except OSError as error:
-        _drop_output()
+        drop(sys.stdout)
         return _tell(error)
 
 
@@ -178,9 +178,11 @@ def _tell(error: OSError) -> int:
     return 2
 
 
-def _drop_output() -> None:
-    """What is still buffered goes nowhere, so that Python does not try to write it again as it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def drop(stream: TextIO) -> None:
+    """Nobody can read ``stream``: what is still buffered goes nowhere, or Python would write it again as it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _fill_streams() -> None:

@@ -7,12 +7,10 @@ answers under way and stops; a second one stops at once.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import sys
 
 from assay import app
-from assay.cli import output
+from assay.cli import drop, output
 from assay.cli import service_flags as flags
 
 
@@ -27,12 +25,14 @@ def run(args: argparse.Namespace) -> int:
 
     def ready(state: app.ServiceState) -> None:
         told = {"address": state.address, "pid": state.pid, "version": state.version, "log": state.log}
-        with contextlib.suppress(OSError):  # who started it may have closed the terminal: the service need not tell
+        try:
             if args.output == "json":
                 output.as_json(told)
             else:
                 output.lines(_how(state, options.settings.serve_preload))
             sys.stdout.flush()
+        except OSError:  # who started it may have closed the terminal: the service need not tell
+            drop(sys.stdout)
 
     drained = app.serve(options, echo=_echo, on_ready=ready)
     return 0 if drained else 130
@@ -53,5 +53,4 @@ def _echo(line: str) -> None:
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:
-        # Whoever read it has gone; what is still buffered goes nowhere, or it would fail again at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        drop(sys.stderr)
