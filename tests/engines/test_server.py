@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import until
+
 RunScript = Callable[..., None]
 
 
@@ -232,8 +234,12 @@ def test_an_engine_that_breaks_says_so_everywhere(with_script: RunScript) -> Non
         assert (health["http"], health["status"], health["reason"]) == (503, "dead", "the device is lost")
         status, body = await client.chat()
         assert (status, "the device is lost" in body["error"]["message"]) == (503, True)
-        described = client.engine.describe(client.endpoint)
-        assert (described.state, described.reason) == ("dead", "the device is lost")
+
+        def dead() -> bool:  # its parent reads of it in a thread of its own
+            described = client.engine.describe(client.endpoint)
+            return (described.state, described.reason) == ("dead", "the device is lost")
+
+        await asyncio.to_thread(until, dead)
 
     with_script(use, pieces=pieces("x"), break_at=0)
 
