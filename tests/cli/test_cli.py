@@ -58,6 +58,17 @@ def test_help_fits_a_terminal(command: Command, monkeypatch: pytest.MonkeyPatch,
     assert "-o {text,json}" in told.out
 
 
+@pytest.mark.parametrize("words", ["run", "model", "cache", "config", "service", "service keys"])
+def test_help_tells_what_each_action_does(command: Command, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    lines = command(*words.split(), "--help").out.splitlines()
+    actions = lines[lines.index("  ACTION") + 1 :]
+    for line in actions[: actions.index("")]:
+        name, told = line.split(maxsplit=1)
+        assert told.endswith("."), line
+        assert told in " ".join(command(*words.split(), name, "--help").out.split())
+
+
 @pytest.mark.parametrize("words", ["--help", "--version", ""])
 def test_nothing_heavy_is_imported_for_help_and_version(shell: Shell, words: str) -> None:
     program = (
@@ -84,8 +95,10 @@ USAGE: Cases = {
     "a flag without its value": (["bench", "a", "--rounds"], "--rounds"),
     "no number": (["bench", "a", "--top-p", "x"], "--top-p"),
     "an unknown choice": (["report", "--format", "pdf"], "pdf"),
-    "no action": (["run"], "list|show"),
-    "an unknown action": (["run", "remove"], "remove"),
+    "no action": (["run"], "list, show"),
+    "no action within an action": (["service", "keys", "-o", "json"], "assay service keys:", "add, list, revoke"),
+    "an unknown action": (["run", "remove"], "remove", "list, show"),
+    "an action misspelt": (["service", "keys", "revok"], "try: assay service keys revoke"),
     "bytes that are no text": (["bench", "\udcff"], "UTF-8"),
 }
 BAD_INPUT: Cases = {

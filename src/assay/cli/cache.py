@@ -7,30 +7,31 @@ import sys
 
 from assay import app, report
 from assay.cli import output
+from assay.cli.parser import Parser
 from assay.errors import BadInput
 from assay.report import units
 from assay.report.columns import columns
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """One sub-command for each thing to do with the store."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|ls|location|cd|remove|verify|prune")
+    action = parser.actions()
     for name in ("list", "ls"):
-        actions.add_parser(name, description="Every model in the store, with what it takes of the disk.")
-    actions.add_parser("location", description="The folder of the store.")
-    cd = actions.add_parser("cd", description="Have the store in another folder.")
+        action(name, "Every model in the store, with what it takes of the disk.")
+    action("location", "The folder of the store.")
+    cd = action("cd", "Have the store in another folder.")
     cd.add_argument("folder", metavar="PATH")
     how = cd.add_mutually_exclusive_group()
     how.add_argument("--move", dest="how", action="store_const", const="move", help="move the models there")
     how.add_argument(
         "--point", dest="how", action="store_const", const="point", help="use what lies there; leave the models"
     )
-    remove = actions.add_parser("remove", description="Remove models; what is in use stays, and says by whom.")
+    remove = action("remove", "Remove models; what is in use stays, and says by whom.")
     remove.add_argument("models", nargs="+", metavar="MODEL", help="an alias, an id, or * for all")
     remove.add_argument("--yes", action="store_true", help="do not ask before removing everything")
-    verify = actions.add_parser("verify", description="Hash every file and tell what is damaged; exit code 1 for any.")
+    verify = action("verify", "Hash every file and tell what is damaged; exit code 1 for any.")
     verify.add_argument("models", nargs="*", metavar="MODEL", help="only these")
-    prune = actions.add_parser("prune", description="Show what could go, and remove it with --yes.")
+    prune = action("prune", "Show what could go, and remove it with --yes.")
     prune.add_argument("--older-than", metavar="AGE", help="models not used for so long, such as 30d")
     prune.add_argument("--unused", action="store_true", help="models that were never started")
     prune.add_argument("--over", metavar="SIZE", help="the longest unused, until the store has at most this size")

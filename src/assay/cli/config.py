@@ -13,18 +13,19 @@ import msgspec
 
 from assay import app
 from assay.cli import output
+from assay.cli.parser import Parser
 from assay.errors import BadInput
 from assay.report import service as shown
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """One sub-command for each thing to do with settings."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|set|reset")
-    actions.add_parser("list", description="Every setting, its value here and now, and where that comes from.")
-    put = actions.add_parser("set", description="Keep a value in your own file.")
+    action = parser.actions()
+    action("list", "Every setting, its value here and now, and where that comes from.")
+    put = action("set", "Keep a value in your own file.")
     put.add_argument("key", metavar="KEY", help="such as serve.port")
     put.add_argument("value", metavar="VALUE", help="lists have commas between their parts")
-    reset = actions.add_parser("reset", description="Take settings out of your own file again.")
+    reset = action("reset", "Take settings out of your own file again.")
     reset.add_argument("keys", nargs="*", metavar="KEY", help="such as serve.port")
     reset.add_argument("--all", dest="everything", action="store_true", help="every setting")
 

@@ -12,26 +12,26 @@ from pathlib import Path
 from assay import app, report
 from assay.cli import arguments as flags
 from assay.cli import model_run, output
+from assay.cli.parser import Parser
 from assay.errors import BadInput
 from assay.report import models as shown
 from assay.report import proofs
 from assay.types import Stored
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """One sub-command for each thing to do with models."""
-    names = "list|info|download|prefetch|import|compile|run|load|unload"
-    actions = parser.add_subparsers(dest="action", required=True, metavar=names)
-    _list(actions.add_parser("list", description="The models that can be named, and which of them fit this machine."))
-    _info(actions.add_parser("info", description="One model: its variants, what runs here and why, memory, proof."))
-    _download(actions.add_parser("download", description="Fetch models, verify every file, resume what was cut off."))
-    _prefetch(actions.add_parser("prefetch", description="Fetch every model that a file names, a line each."))
-    _import(actions.add_parser("import", description="Take in a model that lies on this machine; linked, not copied."))
-    _compile(actions.add_parser("compile", description="Turn a checkpoint into variants that run; prove the loss."))
+    action = parser.actions()
+    _list(action("list", "The models that can be named, and which of them fit this machine."))
+    _info(action("info", "One model: its variants, what runs here and why, memory, proof."))
+    _download(action("download", "Fetch models, verify every file, resume what was cut off."))
+    _prefetch(action("prefetch", "Fetch every model that a file names, a line each."))
+    _import(action("import", "Take in a model that lies on this machine; linked, not copied."))
+    _compile(action("compile", "Turn a checkpoint into variants that run; prove the loss."))
     about = "Chat with a model, or ask it once, through the service where one is up; fetch it where it is not here."
-    model_run.run_arguments(actions.add_parser("run", description=about))
-    model_run.load_arguments(actions.add_parser("load", description="Have the running service load a model."))
-    model_run.unload_arguments(actions.add_parser("unload", description="Have the running service take a model down."))
+    model_run.run_arguments(action("run", about))
+    model_run.load_arguments(action("load", "Have the running service load a model."))
+    model_run.unload_arguments(action("unload", "Have the running service take a model down."))
 
 
 def run(args: argparse.Namespace) -> int:

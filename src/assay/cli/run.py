@@ -6,13 +6,14 @@ import argparse
 
 from assay import app
 from assay.cli import output, shown_run
+from assay.cli.parser import Parser
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """The two things to do with runs."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|show")
-    actions.add_parser("list", description="Every run, newest first, with its status.")
-    show = actions.add_parser("show", description="One run: its candidates, figures and choice.")
+    action = parser.actions()
+    action("list", "Every run, newest first, with its status.")
+    show = action("show", "One run: its candidates, figures and choice.")
     show.add_argument(
         "run", nargs="?", default="latest", metavar="RUN", help="id, its beginning, a name, a path or latest"
     )

@@ -14,16 +14,13 @@ import msgspec
 from assay import app
 from assay.cli import output, service_keys
 from assay.cli import service_flags as flags
+from assay.cli.parser import Parser
 from assay.report import service as shown
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """One sub-command for each thing to do with the service."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-
-    def action(name: str, description: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = actions.add_parser(name, help=description, description=description)
-        return parser
+    action = parser.actions()
 
     flags.serving(action("start", "Start it, unless it runs; it answers when this is done."))
     stop = action("stop", "Let answers under way end, then stop it and all its models.")
@@ -35,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     logs.add_argument("-n", dest="count", type=flags.lines, default=50, metavar="N", help="so many lines (default 50)")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as lines are written, until Ctrl-C")
     action("diag", "All there is to know about it in one piece, without secrets.")
-    service_keys.arguments(actions)
+    service_keys.arguments(action("keys", "Keys for the service: make, list and revoke them."))
     install = action("install", "Have the system start it when you log in.")
     flags.serving(install)
     flags.unit(install)

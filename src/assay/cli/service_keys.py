@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assay import app
 from assay.cli import output
+from assay.cli.parser import Parser
 from assay.report.columns import columns
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 
-def arguments(groups: Any) -> None:
-    """Add ``keys`` to the sub-commands of ``assay service``; ``groups`` is what ``add_subparsers`` gave."""
-    told = "Keys for the service: make, list and revoke them."
-    keys = groups.add_parser("keys", help=told, description=told)
-    actions = keys.add_subparsers(dest="keys_action", required=True, metavar="add|list|revoke")
-    add = actions.add_parser("add", description="Make a key; it is shown this once, and only its hash is kept.")
+def arguments(parser: Parser) -> None:
+    """The actions of ``assay service keys``."""
+    action = parser.actions("keys_action")
+    add = action("add", "Make a key; it is shown this once, and only its hash is kept.")
     add.add_argument("name", metavar="NAME", help="whose it is, such as laptop or ci")
     add.add_argument("--rate", metavar="N/min", help="requests that it may send, such as 60/min (default: no limit)")
     add.add_argument("--at-once", type=int, metavar="N", help="requests that it may have under way (default: no limit)")
     add.add_argument("--expires", metavar="WHEN", help="when it ends: 30d, 12h, 2w or a date (default: never)")
-    actions.add_parser("list", description="Every key: its name, its limits, and whether it still lets anybody in.")
-    revoke = actions.add_parser("revoke", description="Let a key open nothing any more; a running service notices.")
+    action("list", "Every key: its name, its limits, and whether it still lets anybody in.")
+    revoke = action("revoke", "Let a key open nothing any more; a running service notices.")
     revoke.add_argument("name", metavar="NAME")
 
 
