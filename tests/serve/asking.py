@@ -22,8 +22,9 @@ def offer(
     seconds: float | None = 4.0,
     disk: int | None = None,
     remote: bool = False,
+    version: int = 1,
 ) -> Offer:
-    """An offer of a variant ``name``; ``disk`` is the size of its only file."""
+    """An offer of a variant ``name``; ``disk`` is the size of its only file, which is replaced for each ``version``."""
     variant = Variant(
         id=name,
         alias=name,
@@ -32,10 +33,14 @@ def offer(
         files=() if disk is None else (File(path="f", size=disk),),
     )
     options = EngineOptions(slots=slots)
-    return Offer(variant=variant, engine="e", options=options, needs=0 if remote else needs, seconds=seconds)
+    needs = 0 if remote else needs
+    return Offer(
+        variant=variant, engine="e", options=options, needs=needs, seconds=seconds, stamps=((version, disk or 0),)
+    )
 
 
 A, B, C = offer("a"), offer("b"), offer("c")
+NEW_A = offer("a", version=2)
 BIG = offer("big", 8 * GB, seconds=20)
 MID = offer("mid", 5 * GB, seconds=4)
 SMALL = offer("small", 2 * GB, seconds=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from assay.serve import Limits, Refused, Stop
-from tests.serve.asking import BIG, BUDGET, GB, MID, SMALL, A, B, C, Desk, offer
+from tests.serve.asking import BIG, BUDGET, GB, MID, NEW_A, SMALL, A, B, C, Desk, offer
 
 # Loads
 
@@ -270,6 +270,56 @@ def test_a_load_takes_an_unload_back() -> None:
     desk.load(A)
     assert desk.done(1) == []
     assert desk.states == {"a": "ready"}
+
+
+def test_a_load_does_not_keep_what_has_changed_since_it_was_loaded() -> None:
+    desk = Desk()
+    desk.up(A)
+    desk.ask(A)
+    desk.load(NEW_A)
+    assert desk.done(1) == ["stop a"]
+    desk.load(NEW_A)
+    assert desk.stopped("a") == ["start a"]
+    assert desk.state("a").offer == NEW_A
+
+
+def test_a_load_says_how_long_it_stays_after_each_use_until_it_goes() -> None:
+    desk = Desk(Limits(ttl_s=10))
+    desk.up(A)
+    desk.ask(A)
+    desk.load(A, ttl=60)
+    desk.done(1)
+    assert desk.wake() == 60
+    desk.ask(A)
+    desk.done(2)
+    assert desk.tick(after=60) == ["stop a"]
+    desk.stopped("a")
+    desk.ask(A)
+    desk.loaded("a")
+    desk.done(3)
+    assert desk.wake() == 10
+
+
+def test_a_preloaded_model_comes_back_as_it_is_offered_by_now() -> None:
+    desk = Desk(budget=BUDGET)
+    desk.load(A, keep=True)
+    desk.loaded("a")
+    assert desk.ask(NEW_A) == ["stop a"]
+    assert desk.leave(1) == []
+    assert desk.stopped("a") == ["start a"]
+    assert desk.state("a").offer == NEW_A
+
+
+def test_a_preloaded_model_that_has_grown_too_large_is_not_started_until_it_fits() -> None:
+    desk = Desk(budget=BUDGET)
+    desk.load(A, keep=True)
+    desk.loaded("a")
+    assert desk.ask(offer("a", 11 * GB, version=2)) == ["stop a", "refuse 1 insufficient_memory"]
+    assert desk.stopped("a") == []
+    assert desk.ask(offer("a", 11 * GB, version=2)) == ["refuse 2 insufficient_memory"]
+    assert desk.ask(NEW_A) == ["start a"]
+    assert desk.state("a").pinned
+    assert desk.loaded("a") == ["grant 3 a"]
 
 
 def test_forced_unload_takes_it_from_under_its_requests() -> None:

@@ -101,7 +101,7 @@ def test_free_memory_is_what_is_left_after_a_model_came_or_went() -> None:
     desk.died("beside")
     desk.free = None
     assert desk.state("more").state == "loading"
-    assert desk.ask(offer("most", 9 * GB)) == []
+    assert desk.ask(offer("less", 9 * GB)) == []
     assert desk.ask(offer("most", 10 * GB)) == ["refuse 5 insufficient_memory"]
 
 
@@ -286,3 +286,25 @@ def test_two_models_that_are_always_asked_for_take_turns_and_serve_for_as_long_a
     assert loading <= 1000
     assert max(seconds for each in waited.values() for seconds in each) < 60
     assert min(len(each) for each in waited.values()) > 100
+
+
+def test_what_has_grown_while_it_was_waited_for_is_judged_as_it_is_by_now_for_all_who_wait() -> None:
+    desk = Desk(free=4 * GB)
+    desk.up(SMALL)
+    desk.free = 2 * GB
+    desk.ask(SMALL)
+    assert desk.ask(offer("a", 3 * GB)) == []
+    assert desk.ask(offer("a", 4 * GB, version=2), client="bob") == []
+    assert desk.leave(3) == []
+    desk.free = GB
+    assert desk.tick() == ["refuse 2 insufficient_memory"]
+    assert "4.0 GB" in desk.refusal.message
+
+
+def test_what_can_never_fit_any_more_sends_who_waits_on_to_the_next_offer() -> None:
+    desk = Desk(budget=BUDGET)
+    desk.up(SMALL)
+    desk.ask(SMALL)
+    assert desk.ask(offer("a", 9 * GB), B) == []
+    assert desk.ask(offer("a", 11 * GB, version=2)) == ["start b", "refuse 3 insufficient_memory"]
+    assert desk.loaded("b") == ["grant 2 b"]

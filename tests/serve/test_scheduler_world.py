@@ -7,7 +7,7 @@ import contextlib
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from assay.serve import Action, Grant, Limits, Offer, Refuse, Refused, Route, Scheduler, Start, Stop, Ticket
 from assay.serve.memory import size_of
@@ -74,6 +74,7 @@ class World(RuleBasedStateMachine):
         )
         self.scheduler = Scheduler(self.limits)
         self.now = 100.0
+        self.offers = {one.id: one for one in OFFERS}
         self.processes: dict[str, Process] = {}
         self.waiting: dict[int, Ticket] = {}
         self.granted: dict[int, str] = {}
@@ -95,7 +96,7 @@ class World(RuleBasedStateMachine):
         ticket = Ticket(
             id=self.count,
             client=client,
-            route=Route(name="name", offers=tuple(offers), others=OFFERS[:2]),
+            route=Route(name="name", offers=tuple(self.offers[one.id] for one in offers), others=OFFERS[:2]),
             arrived=self.now,
             deadline=self.now + wait,
             weight=weight,
@@ -158,15 +159,17 @@ class World(RuleBasedStateMachine):
     @rule(one=st.sampled_from(OFFERS), keep=st.booleans(), ttl=st.sampled_from([None, 3.0]))
     def load(self, one: Offer, keep: bool, ttl: float | None) -> None:
         with contextlib.suppress(Refused):
-            self.does(self.scheduler.load(one, self.now, keep=keep, ttl=ttl, free=self.free()))
+            self.does(self.scheduler.load(self.offers[one.id], self.now, keep=keep, ttl=ttl, free=self.free()))
 
     @rule(one=st.sampled_from(OFFERS), force=st.booleans())
     def unload(self, one: Offer, force: bool) -> None:
         self.does(self.scheduler.unload(one.id, self.now, force=force), forced=one.id if force else None)
 
-    @rule(one=st.sampled_from(OFFERS))
-    def renew(self, one: Offer) -> None:
-        self.does(self.scheduler.renew(one.id, self.now))
+    @rule(one=st.sampled_from(OFFERS), needs=st.none() | st.integers(1, 12))
+    def replace_files(self, one: Offer, needs: int | None) -> None:
+        """Whoever asks from now on asks for the new ones."""
+        stamps = (*self.offers[one.id].stamps, (1, 1))
+        self.offers[one.id] = structs.replace(one, needs=0 if one.remote else needs, stamps=stamps)
 
     @rule(after=st.sampled_from([0.1, 1.0, 5.0, 30.0]))
     def wait(self, after: float) -> None:

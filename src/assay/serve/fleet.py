@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
@@ -30,14 +30,16 @@ class Fleet:
         self._lives = 0
 
     def at(self, offer: Offer, now: float) -> Model:
-        """The offer's model; one that is not up takes over what is offered now."""
+        """The offer's model."""
         model = self.models.get(offer.id)
         if model is None:
             model = self.models[offer.id] = Model(offer, now)
-        elif model.down:
-            model.offer = offer
-            model.slots = offer.slots
         return model
+
+    def offered(self, offers: Iterable[Offer]) -> bool:
+        """What goes by their ids now, for all who wait for one of them; gives whether any of it is new."""
+        news = [self.models[offer.id].take(offer) for offer in offers if offer.id in self.models]
+        return any(news)
 
     def told(self, free: int | None) -> None:
         """``free`` bytes are left on the machine now, after what has just happened to a model; None: not known.
@@ -69,8 +71,13 @@ class Fleet:
             return None
         if model is not None and model.state == "backoff" and now < model.retry_at:
             return reasons.backing_off(model, now)
-        memory = self.memory(now)
-        return reasons.no_room(offer, memory, others) if memory.plan(size_of(offer)).verdict == "never" else None
+        offer = offer if model is None else model.offered
+        fits = self.memory(now).plan(size_of(offer)).verdict != "never"
+        return None if fits else self.no_room(offer, others, now)
+
+    def no_room(self, offer: Offer, others: tuple[Offer, ...], now: float) -> Refusal:
+        """How much an offer lacks, and which of ``others`` would fit."""
+        return reasons.no_room(offer, self.memory(now), others)
 
     def comes_back(self, model: str) -> bool:
         """Whether a model is down after so few crashes that its requests wait for it."""

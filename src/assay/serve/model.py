@@ -16,14 +16,15 @@ PATIENCE_LEAST_S = 1.0
 class Model:
     """One model from the first request for it until it is forgotten. Times are seconds, memory is bytes.
 
-    ``since`` is when it entered its state. ``life`` tells one process of it from the next. ``used`` slots are taken by
-    ``running`` requests. ``wanted``: somebody asked for it to be loaded without a request. ``proven``: it was up
-    before. ``yielding``: it is granted nothing more, because who waits for its memory has waited long enough.
-    ``refusal``: what requests get during its backoff; None: they wait for it.
+    ``offer`` is what it is up with, ``offered`` what goes by its id now. ``since`` is when it entered its state.
+    ``life`` tells one process of it from the next. ``used`` slots are taken by ``running`` requests. ``wanted``:
+    somebody asked for it to be loaded without a request. ``proven``: it was up before. ``yielding``: it is granted
+    nothing more, because who waits for its memory has waited long enough. ``refusal``: what requests get during its
+    backoff; None: they wait for it.
     """
 
     def __init__(self, offer: Offer, now: float) -> None:
-        self.offer = offer
+        self.offer = self.offered = offer
         self.state: State = "waiting"
         self.since = now
         self.queue = FairQueue()
@@ -122,6 +123,27 @@ class Model:
         idle = 0.0 if self.idle_since is None else now - self.idle_since
         return Holding(model=self.id, reserved=self.reserved, use=use, cost=cost_of(self.load_s, idle))
 
+    def take(self, offer: Offer) -> bool:
+        """What goes by its id now; gives whether that is new. One that is up with other files goes once it rests."""
+        if offer is self.offered or offer == self.offered:
+            return False
+        self.offered = offer
+        self._adopt()
+        return True
+
+    def _adopt(self) -> None:
+        offer = self.offered
+        if self.down:
+            self.offer = offer
+            self.slots = offer.slots
+        elif self.offer.differs(offer):
+            self.leaving = "it has changed since it was loaded"
+
+    def keep(self) -> None:
+        """It need not go any more, unless it is not what it should be."""
+        if not self.offer.differs(self.offered):
+            self.leaving = None
+
     def enter(self, state: State, now: float) -> None:
         """Go over to another state of its life."""
         self.state = state
@@ -131,6 +153,7 @@ class Model:
             self.ready_at = self.idle_since = self.expires = self.warmed = None
             self.resident = self.peak = None
             self.leaving = None
+            self._adopt()
 
     def rest(self, now: float, stays: float | None) -> None:
         """Nobody uses it from now on; it goes after ``stays`` seconds, None: not by itself."""

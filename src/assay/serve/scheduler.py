@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -14,7 +14,7 @@ from assay.serve.fleet import Fleet
 from assay.serve.limits import Limits
 from assay.serve.model import Model
 from assay.serve.model_state import ModelState
-from assay.serve.offer import Offer
+from assay.serve.offer import Offer, Route
 from assay.serve.refusal import Refusal, Refused
 from assay.serve.ticket import Ticket
 
@@ -72,17 +72,8 @@ class Scheduler:
         self._fleet.told(free)
         if self._draining:
             return (Refuse(ticket.id, reasons.shutting_down()),)
-        waiting = Waiting(ticket)
-        refusal = self._place(waiting, 0, now)
-        if refusal is None and self._at_once(waiting.offer, ticket.weight):
-            return (self._grant(waiting, self._fleet.models[waiting.offer.id], now),)
-        refusal = refusal or self._bounded(waiting, now)
-        if refusal is not None:
-            return (Refuse(ticket.id, refusal),)
-        self._waiting[ticket.id] = waiting
-        self._clients[ticket.client] += 1
-        self._join(waiting, now)
-        return self._settle(now)
+        changed = self._settle(now) if self._fleet.offered(ticket.route.offers) else ()
+        return (*changed, *self._asked(ticket, now))
 
     def leave(self, ticket: int, now: float, *, free: int | None = None) -> tuple[Action, ...]:
         """The client went away while it still waited: nothing is said to it any more."""
@@ -129,7 +120,7 @@ class Scheduler:
             return ()
         self._fleet.fell(down, refusal.message, refusal, now)
         self._fleet.told(free)
-        return (*self._move(down, now, failed=True), *self._settle(now))
+        return (*self._pass_over(down, lambda _: reasons.backing_off(down, now), now), *self._settle(now))
 
     def died(self, model: str, why: str, now: float, *, free: int | None = None) -> tuple[Action, ...]:
         """A ready model's process is gone, or was killed while it loaded: those who wait for it wait for the next one.
@@ -149,10 +140,8 @@ class Scheduler:
         if down is None or down.state != "stopping":
             return ()
         down.crashes = 0
-        down.problem = None
+        down.problem = down.ttl = None
         down.enter("waiting", now)
-        for ticket in down.queue.tickets():
-            self._fleet.at(self._waiting[ticket].offer, now)
         self._fleet.told(free)
         return self._settle(now)
 
@@ -166,14 +155,18 @@ class Scheduler:
     def load(
         self, offer: Offer, now: float, *, ttl: float | None = None, keep: bool = False, free: int | None = None
     ) -> tuple[Action, ...]:
-        """Bring a model up without a request. ``keep``: it never goes by itself. Raise ``Refused`` where it cannot."""
+        """Bring a model up without a request; one that is up need not go any more. Raise ``Refused`` where it cannot.
+
+        It goes ``ttl`` seconds after each use, None: as it was; with ``keep`` never by itself.
+        """
         self._fleet.told(free)
+        self._fleet.offered((offer,))
         refusal = reasons.shutting_down() if self._draining else self._fleet.obstacle(offer, (), now)
         if refusal is not None:
             raise Refused(refusal)
         model = self._fleet.at(offer, now)
         model.pinned = model.pinned or keep
-        model.leaving = None
+        model.keep()
         model.ttl = model.ttl if ttl is None else ttl
         if model.state != "ready":
             model.wanted = True
@@ -193,13 +186,6 @@ class Scheduler:
             if force or (up.state == "loading" and not up.queue):
                 actions.append(self._fleet.stop(up, "it was to be unloaded", now))
         return (*actions, *self._settle(now))
-
-    def renew(self, model: str, now: float) -> tuple[Action, ...]:
-        """Take a model down as soon as nobody uses it or waits for it, for it is offered otherwise by now."""
-        up = self._fleet.models.get(model)
-        if up is not None and up.state == "ready":
-            up.leaving = "it has changed since it was loaded"
-        return self._settle(now)
 
     def drain(self, now: float) -> tuple[Action, ...]:
         """Take nothing more on, refuse who waits, stop each model when its last request has ended."""
@@ -234,6 +220,19 @@ class Scheduler:
         """Tickets that wait."""
         return len(self._waiting)
 
+    def _asked(self, ticket: Ticket, now: float) -> tuple[Action, ...]:
+        waiting = Waiting(ticket)
+        refusal = self._place(waiting, 0, now)
+        if refusal is None and self._at_once(waiting.offer, ticket.weight):
+            return (self._grant(waiting, self._fleet.models[waiting.offer.id], now),)
+        refusal = refusal or self._bounded(waiting, now)
+        if refusal is not None:
+            return (Refuse(ticket.id, refusal),)
+        self._waiting[ticket.id] = waiting
+        self._clients[ticket.client] += 1
+        self._join(waiting, now)
+        return self._settle(now)
+
     def _settle(self, now: float) -> tuple[Action, ...]:
         """Whatever is due at this moment: done after each event, so that no event has to know what waits for it."""
         actions: list[Action] = [*self._late(now), *self._fleet.retire(now, draining=self._draining)]
@@ -244,7 +243,7 @@ class Scheduler:
                 break
             for model in never:
                 model.wanted = False
-                actions.extend(self._move(model, now))
+                actions.extend(self._without_room(model, now))
         self._fleet.forget(now, draining=self._draining)
         actions.extend(self._serve(now))
         actions.extend(self._fleet.warm(now))
@@ -343,20 +342,30 @@ class Scheduler:
             del self._clients[client]
         return waiting
 
-    def _move(self, model: Model, now: float, *, failed: bool = False) -> Iterator[Action]:
-        """Something is in its way now: whoever waits for it takes the next offer that can be had, or is refused.
-
-        One that ``failed`` to load is not tried again for the same request.
-        """
+    def _move(self, model: Model, now: float) -> Iterator[Action]:
+        """Something is in its way now: whoever waits for it takes the first offer that can be had, or is refused."""
         for ticket in model.queue.tickets():
             waiting = self._waiting[ticket]
-            old = waiting.at
-            if failed:
-                waiting.passed = {**waiting.passed, old: reasons.backing_off(model, now)}
-            refusal = self._place(waiting, old + failed, now)
-            if refusal is not None:
-                self._forget(ticket)
-                yield Refuse(ticket, refusal)
-            elif waiting.at != old:
-                model.queue.drop(ticket)
-                self._join(waiting, now)
+            yield from self._moved(waiting, waiting.at, now)
+
+    def _pass_over(self, model: Model, why: Callable[[Route], Refusal], now: float) -> Iterator[Action]:
+        """It is tried no more for those who wait for it: each takes a later offer that can be had, or is refused."""
+        for ticket in model.queue.tickets():
+            waiting = self._waiting[ticket]
+            waiting.passed = {**waiting.passed, waiting.at: why(waiting.ticket.route)}
+            yield from self._moved(waiting, waiting.at + 1, now)
+
+    def _without_room(self, model: Model, now: float) -> Iterator[Action]:
+        """It can never fit."""
+        return self._pass_over(model, lambda route: self._fleet.no_room(model.offer, route.others, now), now)
+
+    def _moved(self, waiting: Waiting, start: int, now: float) -> Iterator[Action]:
+        """Put a ticket that waits into the queue of the first offer from ``start`` on that can be had."""
+        before = self._fleet.models[waiting.offer.id]
+        refusal = self._place(waiting, start, now)
+        if refusal is not None:
+            self._forget(waiting.ticket.id)
+            yield Refuse(waiting.ticket.id, refusal)
+        elif waiting.offer.id != before.id:
+            before.queue.drop(waiting.ticket.id)
+            self._join(waiting, now)

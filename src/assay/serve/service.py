@@ -123,7 +123,6 @@ class Service:
         """
         route = await self._directory.route(name)
         now = self.clock()
-        self._take_anew(route, now)
         ticket = Ticket(
             id=next(self._ids),
             client=client,
@@ -151,9 +150,14 @@ class Service:
             self._end(ticket, granted)
 
     async def load(self, name: str, *, ttl: float | None = None) -> ModelState:
-        """Have it up, as a request for it would; raise ``UnknownModel`` or ``Refused``."""
-        async with self.lease(name, "", ttl=ttl) as lease:
+        """Have it up, as a request for it would, and let it rest for ``ttl`` seconds each time that it is up.
+
+        Raise ``UnknownModel`` or ``Refused``.
+        """
+        async with self.lease(name, "") as lease:
             model = lease.offer.id
+            wanted = next(offer for offer in lease.ticket.route.offers if offer.id == model)
+            self._do(self._scheduler.load(wanted, self.clock(), ttl=ttl))
         return next(state for state in self.models() if state.id == model)
 
     async def unload(self, name: str, *, force: bool = False) -> tuple[str, ...]:
@@ -317,13 +321,6 @@ class Service:
             self.observer.refused(route.name, refusal)
             raise Refused(refusal)
         return structs.replace(ticket, route=structs.replace(route, offers=left)), passed
-
-    def _take_anew(self, route: Route, now: float) -> None:
-        """Let go, once it rests, of a model whose files have changed, of an upstream with another address or key."""
-        for offer in route.offers:
-            up = self._keeper.up.get(offer.id)
-            if up is not None and up.offer.differs(offer):
-                self._do(self._scheduler.renew(offer.id, now))
 
     def _free_for(self, route: Route, now: float) -> int | None:
         """Bytes free on this machine; None: as told last, where the first offer is up or the figure is fresh enough."""
