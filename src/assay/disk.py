@@ -11,11 +11,32 @@ import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 _FAR = 1 << 30
 """Windows locks bytes, and others cannot read a locked one: this one is far behind what a lock's file holds."""
 BLOCK = 1 << 22
 FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
+
+class Stamp(NamedTuple):
+    """Tells a file or folder from another of its name, and from itself written anew; a change of its rights does not.
+
+    ``written`` is when it was written last, in nanoseconds, ``size`` its bytes, ``number`` its own in the file system.
+    """
+
+    written: int
+    size: int
+    number: int
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Of what ``path`` leads to, links followed; None where nothing is there or can be asked."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # ValueError: a path with a null byte
+        return None
+    return Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def is_full(error: OSError) -> bool:

@@ -302,6 +302,24 @@ def test_a_file_that_is_broken_for_a_while_is_served_again_when_it_is_whole(
     assert first.differs(again)
 
 
+def test_another_file_of_the_same_size_and_time_is_another_offer_and_other_rights_are_not(
+    here: Here, tmp_path: Path
+) -> None:
+    file, other, now = tmp_path / "mine-q8_0.gguf", tmp_path / "other.gguf", 0.0
+    for place in (file, other):
+        shutil.copy(bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf", place)
+        os.utime(place, (1, 1))
+    (here.settings.home / "models.json").write_text(json.dumps([{"alias": "mine", "path": str(file)}]))
+    served = Directory(Here(here.settings), clock=lambda: now)
+    first = asyncio.run(served.route("mine")).offers[0]
+    file.chmod(0o600)
+    now += 1
+    assert not first.differs(asyncio.run(served.route("mine")).offers[0])
+    other.replace(file)
+    now += 1
+    assert first.differs(asyncio.run(served.route("mine")).offers[0])
+
+
 def test_a_list_that_is_broken_from_the_first_hides_nothing_else(here: Here) -> None:
     (here.settings.home / "models.json").write_text("[")
     now, told = 0.0, list[str]()
@@ -368,7 +386,7 @@ def test_who_leaves_while_lists_are_read_anew_keeps_nobody_from_the_news(here: H
 
 def test_what_a_load_was_seen_to_take_counts_for_the_next(here: Here) -> None:
     now = 0.0
-    served = Directory(here, Loads(slots=1), clock=lambda: now)
+    served = Directory(Here(here.settings), Loads(slots=1), clock=lambda: now)
     (offer,) = asyncio.run(served.route("notes-0.5m")).offers
     estimate = Sizing(here, slots=1).estimate(offer.variant)
     assert estimate is not None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from assay.disk import Stamp
 from assay.errors import UnknownModel
 from assay.serve import Pulse, Refused, Route
 from assay.serve.observer import Several
@@ -451,7 +452,7 @@ def test_a_model_whose_files_have_changed_is_loaded_anew_once_it_rests(pinned: b
                 await on.service.start(["a"])
             busy = on.request("a", seconds=5)
             await asyncio.sleep(2)
-            written = structs.replace(A, stamps=((1, 2),))
+            written = structs.replace(A, stamps=(Stamp(1, 2, 3),))
             on.names.routes["a"] = (written,)
             assert (await on.request("a")).offer == A
             assert (await busy).problem is None

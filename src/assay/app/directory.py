@@ -23,8 +23,9 @@ from assay.app.here import Here
 from assay.app.lifecycle import answering
 from assay.app.sizing import Sizing
 from assay.catalog.registry_entry import RESERVED
+from assay.disk import Stamp, stamp_of
 from assay.errors import AssayError, BadInput, UnknownModel
-from assay.serve import Listed, Offer, Route, Stamp
+from assay.serve import Listed, Offer, Route
 from assay.types import Estimate, Variant
 
 SLOTS = (8, 4, 2, 1)
@@ -39,7 +40,7 @@ VERSION = 9
 
 T = TypeVar("T")
 State = tuple[tuple[Path, Stamp | None], ...]
-"""Files and folders that tell whether anything has changed: when each was written last, and its size."""
+"""Files and folders that tell whether anything has changed."""
 
 
 class Loads(NamedTuple):
@@ -62,12 +63,12 @@ class View:
         self.routes: dict[str, Route] = {}
         self.listed: tuple[Listed, ...] | None = None
         self.sizings: dict[int, Sizing] = {}
-        self.files = {place: _stamp(place) for place in watched}
+        self.files = {place: stamp_of(place) for place in watched}
         """Of models outside the store, whose files may be written anew under the same name."""
 
     @property
     def outdated(self) -> bool:
-        return any(_stamp(place) != stamp for place, stamp in tuple(self.files.items()))
+        return any(stamp_of(place) != stamp for place, stamp in tuple(self.files.items()))
 
 
 def quiet(_problem: str) -> None:
@@ -234,7 +235,7 @@ class Directory:
         folder = catalog.folder_of(variant)
         if folder is None or folder.is_relative_to(view.here.store.layout.folder):
             return ()
-        stamps = {place: _stamp(place) for place in (folder / file.path for file in variant.files)}
+        stamps = {place: stamp_of(place) for place in (folder / file.path for file in variant.files)}
         view.files |= stamps
         return tuple(stamps.values())
 
@@ -308,7 +309,7 @@ def _anew(given: Variant) -> Variant:
     folder = catalog.folder_of(given)
     if folder is None or given.path is None:
         return given
-    if all(stamp and stamp[1] == file.size for file in given.files for stamp in (_stamp(folder / file.path),)):
+    if all(stamp and stamp.size == file.size for file in given.files for stamp in (stamp_of(folder / file.path),)):
         return given
     return structs.replace(catalog.variants_at(Path(given.path))[0], alias=given.alias, id=given.id)
 
@@ -327,12 +328,4 @@ def _named(here: Here, name: str) -> catalog.Found:
 
 def _state(here: Here) -> State:
     """What changes when a list, the store or what loads were seen to take does."""
-    return tuple((place, _stamp(place)) for place in (*here.lists, here.store.layout.records, here.observations))
-
-
-def _stamp(place: Path) -> Stamp | None:
-    try:
-        status = place.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
+    return tuple((place, stamp_of(place)) for place in (*here.lists, here.store.layout.records, here.observations))

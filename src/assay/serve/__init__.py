@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from assay.serve.metrics import Metrics
     from assay.serve.model_state import ModelState
     from assay.serve.observer import Observer, Several
-    from assay.serve.offer import Listed, Offer, Route, Stamp
+    from assay.serve.offer import Listed, Offer, Route
     from assay.serve.place import Place, ServiceState, Standing
     from assay.serve.refusal import Refusal, Refused
     from assay.serve.scheduler import Scheduler
@@ -58,7 +58,6 @@ __all__ = [
     "ServiceState",
     "Several",
     "Site",
-    "Stamp",
     "Standing",
     "Start",
     "Stop",
@@ -81,7 +80,7 @@ _MODULES = {
     "metrics": ("Metrics",),
     "model_state": ("ModelState",),
     "observer": ("Observer", "Several"),
-    "offer": ("Listed", "Offer", "Route", "Stamp"),
+    "offer": ("Listed", "Offer", "Route"),
     "place": ("Place", "ServiceState", "Standing"),
     "refusal": ("Refusal", "Refused"),
     "scheduler": ("Scheduler",),

@@ -6,10 +6,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from assay.disk import Stamp
 from assay.types import EngineOptions, Variant
 
-Stamp = tuple[int, int]
-"""When a file was written last, in nanoseconds, and its bytes."""
 UPSTREAM_SLOTS = 64
 """Requests at once that an upstream is sent; it has a queue of its own."""
 
