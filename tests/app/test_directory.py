@@ -15,6 +15,7 @@ from assay.app.directory import Directory, Loads, given_variants
 from assay.app.here import Here, open_here
 from assay.app.sizing import Sizing
 from assay.catalog import bundled_folder
+from assay.disk import stamp_of
 from assay.errors import AssayError, BadInput, BadRegistry, UnknownModel
 from assay.serve import Offer, Route
 from assay.store import Store
@@ -300,6 +301,41 @@ def test_a_file_that_is_broken_for_a_while_is_served_again_when_it_is_whole(
     again = asyncio.run(served.route(name)).offers[0]
     assert (again.id, again.variant.files) == (first.id, first.variant.files)
     assert first.differs(again)
+
+
+@pytest.mark.parametrize("length", [None, 1000])
+def test_a_file_that_was_never_whole_is_served_once_it_is(here: Here, tmp_path: Path, length: int | None) -> None:
+    file, now = tmp_path / "mine-q8_0.gguf", 0.0
+    whole = (bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf").read_bytes()
+    if length is not None:
+        file.write_bytes(whole[:length])
+    (here.settings.home / "models.json").write_text(json.dumps([{"alias": "mine", "path": str(file)}]))
+    served = Directory(Here(here.settings), clock=lambda: now)
+    with pytest.raises(UnknownModel, match="cannot be run here"):
+        asyncio.run(served.route("mine"))
+    assert "mine" not in {one.id for one in asyncio.run(served.listed())}
+    file.write_bytes(whole)
+    now += 1
+    assert [one.size for one in asyncio.run(served.route("mine")).offers[0].variant.files] == [len(whole)]
+    assert "mine" in {one.id for one in asyncio.run(served.listed())}
+
+
+def test_a_file_that_is_replaced_before_its_first_request_is_served_as_it_is_then(here: Here, tmp_path: Path) -> None:
+    file, now = tmp_path / "mine-q8_0.gguf", 0.0
+    shutil.copy(bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf", file)
+    (here.settings.home / "models.json").write_text(json.dumps([{"alias": "mine", "path": str(file)}]))
+    served = Directory(Here(here.settings), clock=lambda: now)
+    shutil.copy(bundled_folder() / "notes-4m" / "notes-4m-q8_0.gguf", file)
+    now += 1
+    (offer,) = asyncio.run(served.route("mine")).offers
+    assert [one.size for one in offer.variant.files] == [file.stat().st_size]
+    assert offer.stamps == (stamp_of(file),)
+
+
+def test_a_list_that_changes_before_the_service_is_up_is_served_as_it_is_then(here: Here) -> None:
+    assert here.catalog.named("far")
+    (here.settings.home / "models.json").write_text(json.dumps([{**REMOTE, "alias": "new"}]))
+    assert route(here, "new").offers[0].id == "new"
 
 
 def test_another_file_of_the_same_size_and_time_is_another_offer_and_other_rights_are_not(

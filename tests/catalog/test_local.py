@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.catalog import variants_at
+from assay.catalog import looked_at, variants_at
 from assay.errors import BadInput, UnknownModel
 from tests.formats.gguf_bytes import QWEN, gguf, write_gguf
 from tests.formats.onnx_bytes import write_onnx_folder
@@ -219,7 +219,7 @@ ASK = """
 import os
 import sys
 from pathlib import Path
-from assay.catalog import variants_at
+from assay.catalog import looked_at, variants_at
 from assay.errors import BadInput
 if os.geteuid() == 0:
     os.setuid(65534)
@@ -257,3 +257,41 @@ def test_files_and_folders_without_rights() -> None:
             assert "Permission denied" in told
             assert str(path) in told
         closed.chmod(0o755)
+
+
+@pytest.mark.parametrize("place", ["x.gguf", "below/x.gguf"])
+def test_a_file_that_comes_grows_or_goes_is_seen(tmp_path: Path, place: str) -> None:
+    path = tmp_path / place
+    seen = [looked_at(path)]
+    path.parent.mkdir(exist_ok=True)
+    for length in (10, 20):
+        path.write_bytes(b"x" * length)
+        seen.append(looked_at(path))
+    path.unlink()
+    assert seen[0] != seen[1] != seen[2] != looked_at(path) == seen[0]
+
+
+def test_each_part_of_a_split_model_is_looked_at(tmp_path: Path) -> None:
+    first, second = (tmp_path / f"x-0000{number}-of-00002.gguf" for number in (1, 2))
+    first.write_bytes(b"x")
+    alone = looked_at(first)
+    second.write_bytes(b"x")
+    half = looked_at(first)
+    second.write_bytes(b"xx")
+    assert alone != half != looked_at(first)
+
+
+@pytest.mark.parametrize("below", ["", "v2"])
+def test_what_is_read_of_a_folder_is_looked_at(tmp_path: Path, below: str) -> None:
+    folder = tmp_path / "models" / below
+    (tmp_path / "models").mkdir()
+    empty = looked_at(tmp_path / "models")
+    write_onnx_folder(folder)
+    there = looked_at(tmp_path / "models")
+    (folder / "genai_config.json").write_text("{")
+    assert empty != there != looked_at(tmp_path / "models")
+
+
+def test_where_nothing_can_be_there_nothing_is_seen(tmp_path: Path) -> None:
+    place = tmp_path / "a\0b.gguf"
+    assert looked_at(place) == {place: None}

@@ -26,7 +26,7 @@ from assay.catalog.registry_entry import RESERVED
 from assay.disk import Stamp, stamp_of
 from assay.errors import AssayError, BadInput, UnknownModel
 from assay.serve import Listed, Offer, Route
-from assay.types import Estimate, Variant
+from assay.types import Estimate, File, Variant
 
 SLOTS = (8, 4, 2, 1)
 """Requests at once that are tried, from the most."""
@@ -36,6 +36,10 @@ FRESH_S = 0.25
 """How long nothing is looked at again: a burst of requests costs one look."""
 VERSION = 9
 """Digits of a version at most, as in ``alias:1``."""
+READ = frozenset({"gguf", "onnx"})
+"""Formats that run and whose files tell what they are."""
+SAID = ("id", "alias", "tasks", "engine", "min_memory", "notes")
+"""Fields of a variant that its files do not tell."""
 
 
 T = TypeVar("T")
@@ -53,22 +57,27 @@ class Loads(NamedTuple):
 
 
 class View:
-    """What is found as long as lists, store and files stay as they are; ``here`` reads each list once.
+    """What is found as long as lists, store and files stay as they are; ``here`` reads each list once."""
 
-    ``watched`` are files that were part of models before: one that is broken now may be whole again later.
-    """
-
-    def __init__(self, here: Here, watched: Collection[Path] = ()) -> None:
+    def __init__(self, here: Here) -> None:
         self.here = here
         self.routes: dict[str, Route] = {}
         self.listed: tuple[Listed, ...] | None = None
         self.sizings: dict[int, Sizing] = {}
-        self.files = {place: stamp_of(place) for place in watched}
-        """Of models outside the store, whose files may be written anew under the same name."""
+        self.files = here.looked_at
+        """What models outside the store are made of, or would be were it there, each as it was before it was read."""
 
     @property
     def outdated(self) -> bool:
         return any(stamp_of(place) != stamp for place, stamp in tuple(self.files.items()))
+
+    def stamps(self, variant: Variant) -> list[tuple[File, Stamp | None]]:
+        """Of the variant's files that may change, which are watched from now on: what lies in the store never does."""
+        folder = catalog.folder_of(variant)
+        if folder is None or folder.is_relative_to(self.here.store.layout.folder):
+            return []
+        places = [(file, folder / file.path) for file in variant.files]
+        return [(file, self.files.setdefault(place, stamp_of(place))) for file, place in places]
 
 
 def quiet(_problem: str) -> None:
@@ -94,6 +103,8 @@ class Directory:
         tell: Callable[[str], None] = quiet,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._seen = _state(here)
+        here = Here(here.settings, here.token)
         self._view = View(here)
         self._clock = clock
         self._loads = loads
@@ -102,7 +113,6 @@ class Directory:
         self._spelt = {name.lower(): name for name in self._routes}
         self._given = {variant.alias.lower(): variant for variant in given}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="directory")
-        self._seen = _state(here)
         self._looked = clock()
         self._told: set[str] = set()
         self._tell_new({*here.unread})
@@ -155,7 +165,7 @@ class Directory:
             broken = {error.sentence}
         self._tell_new({f"{problem}; what was read before is still served" for problem in broken} or {*here.unread})
         if not broken:
-            self._view = View(here, self._view.files)
+            self._view = View(here)
 
     def _tell_new(self, problems: set[str]) -> None:
         for problem in sorted(problems - self._told):
@@ -200,7 +210,9 @@ class Directory:
         """What can be run of a name, best first; at least one."""
         given = self._given.get(name.lower())
         if given is not None:
-            return (self._offer(view, _anew(given)),)
+            if given.path is not None:
+                view.files = catalog.looked_at(Path(given.path)) | view.files
+            return (self._offer(view, _as_it_lies(view, given)),)
         found = _named(view.here, name)
         local = found.runnable
         if not local:
@@ -227,17 +239,8 @@ class Directory:
         loads = self._loads
         options = answering(engine, context_length=loads.context_length, slots=slots, threads=loads.threads)
         needs = estimate.best if estimate is not None else None
-        stamps = self._stamps(view, variant)
+        stamps = tuple(stamp for _, stamp in view.stamps(variant))
         return Offer(variant=variant, engine=engine, options=options, needs=needs, stamps=stamps)
-
-    def _stamps(self, view: View, variant: Variant) -> tuple[Stamp | None, ...]:
-        """Of the files that may change; those of the store never do."""
-        folder = catalog.folder_of(variant)
-        if folder is None or folder.is_relative_to(view.here.store.layout.folder):
-            return ()
-        stamps = {place: stamp_of(place) for place in (folder / file.path for file in variant.files)}
-        view.files |= stamps
-        return tuple(stamps.values())
 
     def _slots(self, view: View, variant: Variant) -> tuple[int, Estimate | None]:
         """How many requests at once, and what that is reckoned to take."""
@@ -304,14 +307,13 @@ def given_variants(names: Sequence[str], here: Here, routes: Collection[str] = (
     return known, own
 
 
-def _anew(given: Variant) -> Variant:
-    """What lies at the path of ``given`` by now, under its name. Raise ``UnknownModel`` or ``BadInput``."""
-    folder = catalog.folder_of(given)
-    if folder is None or given.path is None:
-        return given
-    if all(stamp and stamp.size == file.size for file in given.files for stamp in (stamp_of(folder / file.path),)):
-        return given
-    return structs.replace(catalog.variants_at(Path(given.path))[0], alias=given.alias, id=given.id)
+def _as_it_lies(view: View, told: Variant) -> Variant:
+    """What lies at the path of ``told`` by now, with what people said of it. Raise ``UnknownModel`` or ``BadInput``."""
+    same = all(stamp and file.size in {None, stamp.size} for file, stamp in view.stamps(told))
+    if same or told.path is None or told.format not in READ:
+        return told
+    said = {name: getattr(told, name) for name in SAID}
+    return structs.replace(catalog.variants_at(Path(told.path))[0], **said)
 
 
 def _named(here: Here, name: str) -> catalog.Found:

@@ -17,6 +17,7 @@ from typing import Any
 from msgspec import structs
 
 from assay import catalog as catalogs
+from assay import disk
 from assay import hub as hubs
 from assay import store as stores
 from assay.errors import BadRegistry
@@ -83,6 +84,12 @@ class Here:
         named = [self.settings.registry] if self.settings.registry is not None else []
         own = [folder / REGISTRY for folder in (*_working_folder(), self.settings.home)]
         return tuple(dict.fromkeys(path.absolute() for path in (*named, *own)))
+
+    @property
+    def looked_at(self) -> dict[Path, disk.Stamp | None]:
+        """The files and folders that the lists name by path, there or not, each as it was before it was read first."""
+        entries = [entry for one in self._lists[0] for entry in one.entries]
+        return {place: stamp for entry in reversed(entries) for place, stamp in entry.looked_at.items()}
 
     @property
     def broken(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from assay.catalog.hub_name import HubName, parse_hub_name
 from assay.catalog.left_out import LeftOut
 from assay.catalog.licence import LicenceClass, licence_class
 from assay.catalog.listing import Row, listing
-from assay.catalog.local import variants_at
+from assay.catalog.local import looked_at, variants_at
 from assay.catalog.memory import estimate
 from assay.catalog.near import near_names
 from assay.catalog.offers import Offers, chosen, offers
@@ -68,6 +68,7 @@ __all__ = [
     "folder_of",
     "licence_class",
     "listing",
+    "looked_at",
     "measure_of",
     "move_watermark",
     "near_names",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from assay.disk import Stamp, stamp_of
 from assay.errors import BadInput, UnknownModel
 from assay.formats.gguf_header import read_gguf_header
 from assay.formats.gguf_names import shard_of
@@ -16,6 +17,8 @@ NO_LANGUAGE_MODELS = frozenset({"clip", "mmproj"})
 """Architectures of the projectors that lie beside a language model and are no model by themselves."""
 VERSION = re.compile(r"v?(?P<number>\d+)")
 """Foundry Local keeps each version of a model in a folder of its own below the model's."""
+READ = frozenset({".gguf", ".json", ".onnx", ".safetensors"})
+"""Endings of files of which more is read than whether they are there."""
 WHAT_IS_READ = "a .gguf file, a folder of .gguf files, of ONNX Runtime GenAI (genai_config.json) or of safetensors"
 
 
@@ -46,6 +49,24 @@ def variants_at(path: Path, alias: str | None = None) -> list[Variant]:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise UnknownModel(f"{path!s:.200} cannot be read", why=why, remedy="check the path and its rights") from error
     raise UnknownModel(f"there is nothing at {path}", remedy=f"give {WHAT_IS_READ}")
+
+
+def looked_at(path: Path) -> dict[Path, Stamp | None]:
+    """The files and folders that decide what ``variants_at`` finds at ``path``, there or not, each as it is now."""
+    folder = path.parent if shard_of(path.stem) else path
+    seen = {place: stamp_of(place) for place in (path, folder)}
+    seen |= {place: stamp_of(place) for place in _read_in(folder)}
+    for version in [place for place in seen if VERSION.fullmatch(place.name)]:
+        seen |= {place: stamp_of(place) for place in _read_in(version)}
+    return seen
+
+
+def _read_in(folder: Path) -> list[Path]:
+    """What is read of a folder; nothing where there is none."""
+    try:
+        return [file for file in folder.iterdir() if file.suffix.lower() in READ or VERSION.fullmatch(file.name)]
+    except (OSError, ValueError):  # ValueError: a path with a null byte
+        return []
 
 
 def _begins_as_gguf(path: Path) -> bool:

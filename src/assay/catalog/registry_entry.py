@@ -11,10 +11,10 @@ from msgspec import Struct, structs
 
 from assay.amounts import parse_amount
 from assay.catalog.adapter import adapter_variant
-from assay.catalog.local import variants_at
+from assay.catalog.local import looked_at, variants_at
 from assay.catalog.registry_file import EntryFile
 from assay.catalog.remote import remote_variant
-from assay.disk import expanded
+from assay.disk import Stamp, expanded
 from assay.errors import BadInput, BadRegistry
 from assay.types import Variant
 
@@ -32,6 +32,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     ``min_memory`` and ``size`` are bytes; ``prompts`` are the entry's own (a file, or the list as it was written);
     ``quantisation``, ``licence`` and ``context_length`` are what the entry says, not what its variants have.
+    ``looked_at`` are the files and folders of its ``path``, there or not, each as it was before it was read.
     """
 
     alias: str
@@ -49,6 +50,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     quantisation: str | None = None
     licence: str | None = None
     context_length: int | None = None
+    looked_at: dict[Path, Stamp | None] = {}
 
 
 class Place(NamedTuple):
@@ -98,6 +100,7 @@ def read_entry(place: Place, key: str | None, row: Any, bundled: Bundled) -> tup
         quantisation=(read.quantisation or read.quantization or "").lower() or None,
         licence=read.licence or read.license,
         context_length=read.context_length,
+        looked_at=looked_at(files) if (files := _files(read, place)) else {},
     )
     return _with_variants(entry, read, place, bundled), [name for name in row if name not in KEYS]
 
@@ -150,7 +153,7 @@ def as_entry_says(entry: Entry, variant: Variant) -> Variant:
 
 
 def _found(read: EntryFile, alias: str, where: Place, bundled: Bundled) -> list[Variant]:
-    place = where.folder / expanded(read.path) if read.path else None
+    place = _files(read, where)
     if read.endpoint:
         named = "#" in read.endpoint
         remote = remote_variant(read.endpoint, model=None if named else read.model or alias, alias=alias)
@@ -160,6 +163,11 @@ def _found(read: EntryFile, alias: str, where: Place, bundled: Bundled) -> list[
     if place is not None:
         return variants_at(place, alias)
     return list(bundled.get((read.source or alias).removeprefix("bundled:").lower(), ()))
+
+
+def _files(read: EntryFile, where: Place) -> Path | None:
+    """The file or folder that the entry names."""
+    return where.folder / expanded(read.path) if read.path else None
 
 
 def _id(variant: Variant, alias: str) -> str:
