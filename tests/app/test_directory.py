@@ -356,6 +356,62 @@ def test_another_file_of_the_same_size_and_time_is_another_offer_and_other_right
     assert first.differs(asyncio.run(served.route("mine")).offers[0])
 
 
+def test_an_imported_file_that_is_replaced_is_another_offer_of_the_same_name(here: Here, tmp_path: Path) -> None:
+    file, twin, fresh, now = tmp_path / "mine-q8_0.gguf", tmp_path / "twin.gguf", tmp_path / "fresh", 0.0
+    shutil.copy(bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf", file)
+    shutil.copy(bundled_folder() / "notes-1.5m" / "notes-1.5m-q8_0.gguf", twin)
+    app.import_models(str(file), alias="mine", home=here.settings.home)
+    app.import_models(str(twin), alias="copied", home=here.settings.home, copy=True)
+    (here.settings.home / "models.json").write_text(json.dumps([{"alias": "mine", "task": "chat"}]))
+    served = Directory(Here(here.settings), Loads(slots=1), clock=lambda: now)
+
+    def offer(name: str) -> Offer:
+        nonlocal now
+        now += 1
+        return asyncio.run(served.route(name)).offers[0]
+
+    first, copied = offer("mine"), offer("copied")
+    assert not first.differs(offer("mine"))
+    shutil.copy(bundled_folder() / "notes-4m" / "notes-4m-q8_0.gguf", fresh)
+    fresh.replace(file)
+    twin.write_bytes(b"another")
+    second = offer("mine")
+    assert first.differs(second)
+    assert (first.id, first.variant.path) == (second.id, second.variant.path)
+    assert [(one.size, one.sha256) for one in second.variant.files] == [(file.stat().st_size, None)]
+    assert (second.needs or 0) > (first.needs or 0)
+    assert (first.variant.tasks, second.variant.tasks) == (("chat",), ("chat",))
+    assert not copied.differs(offer("copied"))
+
+
+def test_an_imported_file_that_is_broken_hides_no_other_and_is_served_again_when_it_is_whole(
+    here: Here, tmp_path: Path
+) -> None:
+    now = 0.0
+    whole = {kind: (bundled_folder() / "notes-4m" / f"notes-4m-{kind}.gguf").read_bytes() for kind in ("q8_0", "q4_0")}
+    for kind, content in whole.items():
+        (tmp_path / f"mine-{kind}.gguf").write_bytes(content)
+        app.import_models(str(tmp_path / f"mine-{kind}.gguf"), alias="mine", home=here.settings.home)
+    served = Directory(here, clock=lambda: now)
+
+    def ids(name: str) -> list[str]:
+        nonlocal now
+        now += 1
+        found = asyncio.run(served.route(name))
+        return sorted(offer.id for offer in (*found.offers, *found.others))
+
+    assert ids("mine") == ["mine:q4_0", "mine:q8_0"]
+    (tmp_path / "mine-q8_0.gguf").write_bytes(whole["q8_0"][:1000])
+    assert ids("mine") == ["mine:q4_0"]
+    with pytest.raises(BadInput, match="cut off"):
+        ids("mine:q8_0")
+    (tmp_path / "mine-q8_0.gguf").unlink()
+    with pytest.raises(UnknownModel, match="there is nothing at"):
+        ids("mine:q8_0")
+    (tmp_path / "mine-q8_0.gguf").write_bytes(whole["q8_0"])
+    assert ids("mine") == ["mine:q4_0", "mine:q8_0"]
+
+
 def test_a_list_that_is_broken_from_the_first_hides_nothing_else(here: Here) -> None:
     (here.settings.home / "models.json").write_text("[")
     now, told = 0.0, list[str]()

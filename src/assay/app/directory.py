@@ -74,9 +74,11 @@ class View:
     def stamps(self, variant: Variant) -> list[tuple[File, Stamp | None]]:
         """Of the variant's files that may change, which are watched from now on: what lies in the store never does."""
         folder = catalog.folder_of(variant)
-        if folder is None or folder.is_relative_to(self.here.store.layout.folder):
+        if folder is None:
             return []
         places = [(file, folder / file.path) for file in variant.files]
+        if folder.is_relative_to(self.here.store.layout.folder):
+            places = [(file, place) for file, place in places if place.is_symlink()]
         return [(file, self.files.setdefault(place, stamp_of(place))) for file, place in places]
 
 
@@ -213,7 +215,7 @@ class Directory:
             if given.path is not None:
                 view.files = catalog.looked_at(Path(given.path)) | view.files
             return (self._offer(view, _as_it_lies(view, given)),)
-        found = _named(view.here, name)
+        found = _as_they_lie(view, _named(view.here, name))
         local = found.runnable
         if not local:
             raise UnknownModel(
@@ -305,6 +307,19 @@ def given_variants(names: Sequence[str], here: Here, routes: Collection[str] = (
         else:
             known += [variant.id for variant in found.variants] if found.alias in RESERVED else [name]
     return known, own
+
+
+def _as_they_lie(view: View, found: catalog.Found) -> catalog.Found:
+    """The same by what its files are now, less what is broken; raise the first reason where nothing is left."""
+    variants, problems = list[Variant](), list[AssayError]()
+    for variant in found.variants:
+        try:
+            variants.append(_as_it_lies(view, variant))
+        except AssayError as error:
+            problems.append(error)
+    if problems and not variants:
+        raise problems[0]
+    return structs.replace(found, variants=tuple(variants))
 
 
 def _as_it_lies(view: View, told: Variant) -> Variant:
