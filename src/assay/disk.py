@@ -29,14 +29,18 @@ class Stamp(NamedTuple):
     size: int
     number: int
 
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        """What ``stat`` told."""
+        return cls(status.st_mtime_ns, status.st_size, status.st_ino)
+
 
 def stamp_of(path: Path) -> Stamp | None:
     """Of what ``path`` leads to, links followed; None where nothing is there or can be asked."""
     try:
-        status = path.stat()
+        return Stamp.of(path.stat())
     except (OSError, ValueError):  # ValueError: a path with a null byte
         return None
-    return Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def is_full(error: OSError) -> bool:

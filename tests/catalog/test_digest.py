@@ -31,6 +31,15 @@ def test_every_file_of_a_variant(tmp_path: Path) -> None:
     assert folder_of(variant) == folder
 
 
+def test_two_files_of_one_name_are_two_variants_before_they_are_hashed(tmp_path: Path) -> None:
+    one, other = (write_gguf(tmp_path / name / "m.gguf") for name in ("one", "other"))
+    with other.open("ab") as file:
+        file.write(bytes(32))
+    (first,), (second,) = variants_at(one), variants_at(other)
+    assert first.source == second.source
+    assert first.digest != second.digest
+
+
 def test_a_state_once_seen_is_not_read_again(tmp_path: Path) -> None:
     path, cache = write_gguf(tmp_path / "m.gguf"), tmp_path / "deep/hashes.json"
     (variant,) = variants_at(path)
@@ -41,6 +50,11 @@ def test_a_state_once_seen_is_not_read_again(tmp_path: Path) -> None:
     assert with_digests(variant, cache) == first, "same path, size and time: remembered"
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
     assert with_digests(variant, cache).files[0].sha256 == sha256(path), "another time: read again"
+    other = tmp_path / "other"
+    other.write_bytes(b"1" * state.st_size)
+    os.utime(other, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    other.replace(path)
+    assert with_digests(variant, cache).files[0].sha256 == sha256(path), "another file: read again"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"a": 1}', "\0"])

@@ -192,7 +192,7 @@ def test_publishers_are_written_as_they_are_compared() -> None:
 
 
 @given(newest=REPOS, trending=REPOS, known=KNOWN, limit=st.none() | st.integers(0, 3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_repository_is_lost(newest: list[Repo], trending: list[Repo], known: list[str], limit: int | None) -> None:
     found = look(newest, trending, Wishes(task="chat"), known=known, limit=limit, fits=lambda _: Fitting(None, "?"))
     told = [away.id for away in found.left]

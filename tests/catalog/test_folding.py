@@ -260,7 +260,7 @@ KNOWN = st.lists(IDS, max_size=2)
 
 
 @given(repos=REPOS, known=KNOWN)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_repository_is_shown_tied_or_folded_once(repos: list[Repo], known: list[str]) -> None:
     folding = fold(repos, known=known, publishers=PUBLISHERS)
     shown = [one.repo.id for one in folding.models if one.repo]
@@ -274,7 +274,7 @@ def test_every_repository_is_shown_tied_or_folded_once(repos: list[Repo], known:
 
 
 @given(repos=REPOS, known=KNOWN)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_folding_what_is_left_folds_nothing(repos: list[Repo], known: list[str]) -> None:
     folding = fold(repos, known=known, publishers=PUBLISHERS)
     rest = [repo for one in folding.models for repo in (one.repo, *one.packagings) if repo]
@@ -285,7 +285,6 @@ def test_folding_what_is_left_folds_nothing(repos: list[Repo], known: list[str])
 
 
 @given(repos=REPOS, known=KNOWN)
-@settings(deadline=None)
 def test_the_order_of_a_listing_does_not_matter(repos: list[Repo], known: list[str]) -> None:
     first, second = (fold(each, known=known, publishers=PUBLISHERS) for each in (repos, repos[::-1]))
     assert {(away.id, away.rule, away.into and away.into.lower()) for away in first.folds} == {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.catalog import licence_class
@@ -95,6 +95,5 @@ def test_every_tag_of_the_hub_has_a_class_or_is_told_apart() -> None:
 
 
 @given(st.text())
-@settings(deadline=None)
 def test_any_text_has_a_class(text: str) -> None:
     assert licence_class(text) in ORDER

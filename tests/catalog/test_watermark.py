@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.catalog.watermark import FIRST_LOOK, REMEMBERED, Watermark, move_watermark, read_watermark, start_of_look
@@ -95,7 +95,6 @@ def test_without_words_the_last_look_counts() -> None:
 
 
 @given(st.text())
-@settings(deadline=None)
 def test_any_text_is_a_time_before_now_or_an_error(text: str) -> None:
     with suppress(BadInput):
         assert start_of_look(text, None, NOW) <= NOW

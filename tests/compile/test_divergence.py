@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -34,14 +34,12 @@ def test_surprise_is_that_of_the_following_token() -> None:
 
 
 @given(SCORES, SCORES)
-@settings(deadline=None)
 def test_no_divergence_is_negative_and_none_from_itself(left: Rows, right: Rows) -> None:
     assert (compare(left, right, [None] * 3).kl >= 0).all()
     assert compare(left, left, [None] * 3).kl == pytest.approx([0, 0, 0], abs=1e-9)
 
 
 @given(SCORES, st.integers(1, 5))
-@settings(deadline=None)
 def test_padding_of_one_vocabulary_changes_nothing(scores: Rows, padding: int) -> None:
     padded = np.pad(scores, ((0, 0), (0, padding)), constant_values=-np.inf)
     assert compare(scores, padded, [0, 1, 2]).kl == pytest.approx([0, 0, 0], abs=1e-9)

@@ -299,7 +299,7 @@ def test_the_point_and_the_sentence_do_not_hang_on_the_order(make: Make) -> None
 SHARES = st.lists(st.floats(0, 1), min_size=6, max_size=6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(SHARES, min_size=2, max_size=4), st.floats(0, 1))
 def test_chances_add_up_to_at_most_one(make: Make, qualities: list[list[float]], bound: float) -> None:
     data = make({f"m{c}": {f"p{n}": [{"quality": q}] for n, q in enumerate(qs)} for c, qs in enumerate(qualities)})
@@ -311,7 +311,7 @@ def test_chances_add_up_to_at_most_one(make: Make, qualities: list[list[float]],
     assert (choice.winner is None) == all(one.rejected for one in choice.verdicts)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SHARES, st.floats(0.001, 0.3), st.lists(st.floats(0.2, 2), min_size=6, max_size=6), st.floats(0.01, 0.5))
 def test_the_dominated_never_win(
     make: Make, shares: list[float], worse: float, times: list[float], slower: float

@@ -159,7 +159,7 @@ def test_differences_of_workloads_in_words() -> None:
     assert workload_differences(one, backwards) == ["prompts come in another order"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(0.1, 5), min_size=2, max_size=8), st.floats(-0.05, 0.05))
 def test_a_run_does_not_differ_from_itself_and_signs_turn_with_the_order(
     make: Make, times: list[float], more: float

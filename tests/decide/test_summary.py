@@ -236,7 +236,7 @@ def test_tokens_that_one_read_brings_together_do_not_rule_the_decode_rate(make: 
     assert summary.value("decode_tps") == pytest.approx(12, rel=1e-3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(times=st.lists(SECONDS, min_size=4, max_size=10), copies=st.integers(2, 5))
 def test_asking_the_same_prompts_again_does_not_narrow_an_interval(make: Make, times: list[float], copies: int) -> None:
     once = only(make({"m": {f"p{i}": [{"e2e": t, "ttft": 0.005}] for i, t in enumerate(times)}}))
@@ -247,7 +247,7 @@ def test_asking_the_same_prompts_again_does_not_narrow_an_interval(make: Make, t
         assert many.n == copies * few.n
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(times=st.lists(SECONDS, min_size=3, max_size=10), more=st.floats(0.01, 3.0))
 def test_a_constant_delay_moves_latencies_and_their_intervals_by_itself(
     make: Make, times: list[float], more: float
@@ -263,7 +263,7 @@ def test_a_constant_delay_moves_latencies_and_their_intervals_by_itself(
             assert figure(after, name).value == pytest.approx(figure(before, name).value, abs=1e-7)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(times=st.lists(st.lists(SECONDS, min_size=1, max_size=3), min_size=2, max_size=6), seed=st.integers(0, 99))
 def test_the_order_of_lines_means_nothing(make: Make, times: list[list[float]], seed: int) -> None:
     data = make(
@@ -282,7 +282,7 @@ def test_the_order_of_lines_means_nothing(make: Make, times: list[list[float]], 
             assert (again.value, again.low, again.high) == pytest.approx((known.value, known.low, known.high))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(times=st.lists(SECONDS, min_size=2, max_size=8))
 def test_figures_keep_their_order(make: Make, times: list[float]) -> None:
     summary = only(make({"m": {f"p{i}": [{"e2e": t, "ttft": t / 3}] for i, t in enumerate(times)}}))

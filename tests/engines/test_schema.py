@@ -104,7 +104,7 @@ def answer(grammar: str, seed: int) -> str | None:
     return None
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(schema=schemas, leaf=leaves, seed=st.integers(0, 2**32))
 def test_whatever_the_grammar_lets_through_satisfies_the_schema(schema: dict[str, Any], leaf: Any, seed: int) -> None:
     whole = {**schema, "$defs": {"leaf": leaf if leaf != {"$ref": "#/$defs/leaf"} else True}}
@@ -243,7 +243,6 @@ junk = st.dictionaries(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(junk)
 def test_whatever_comes_is_read_or_refused(schema: dict[str, Any]) -> None:
     try:

@@ -198,7 +198,7 @@ def test_every_shorter_file_is_refused(tmp_path: Path) -> None:
 LISTED = gguf([pair("general.architecture", "x"), numbers("x.few", [8, 0, 8]), words("words", ["a", "bc"])])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from([gguf(), LISTED]), st.data(), st.binary(min_size=1, max_size=8), st.booleans())
 def test_damage_is_read_or_refused_and_never_anything_else(
     sound: bytes, data: st.DataObject, damage: bytes, sized: bool

@@ -37,7 +37,7 @@ PAIRS = st.dictionaries(
 SHAPES = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple), min_size=1, max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PAIRS, SHAPES)
 def test_roundtrip(
     tmp_path_factory: pytest.TempPathFactory, pairs: dict[str, tuple[str, Any]], shapes: list[tuple[int, ...]]

@@ -82,7 +82,7 @@ def test_missing(tmp_path: Path) -> None:
         read_onnx_graph(tmp_path / "none.onnx")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=80))
 def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = write(tmp_path_factory.getbasetemp(), message(7, content))

@@ -102,7 +102,7 @@ def test_every_shorter_file_is_refused() -> None:
         assert refused(whole[:length])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, len(safetensors()) - 97), st.binary(min_size=1, max_size=8), st.booleans())
 def test_damage_is_read_or_refused_and_never_anything_else(at: int, damage: bytes, sized: bool) -> None:
     content = bytearray(safetensors())
@@ -114,7 +114,7 @@ def test_damage_is_read_or_refused_and_never_anything_else(at: int, damage: byte
     assert header.weights == sum(tensor.size for tensor in header.tensors)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.sampled_from([("F32", 4), ("BF16", 2), ("I8", 1)]), st.lists(st.integers(0, 5), max_size=3)))
 )

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.errors import StoreError
@@ -14,7 +14,7 @@ from assay.hub.arrival import STEP, Arrival, Closed
 PIECES = st.lists(st.none() | st.binary(max_size=64) | st.sampled_from([b"x" * STEP, b"y" * (STEP + 1)]), max_size=8)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(st.binary(max_size=100) | st.just(b"z" * (STEP + 7)), PIECES)
 def test_digests_are_those_of_the_file(there: bytes, pieces: list[bytes | None]) -> None:
     """Whatever lay there, was written, or was thrown away (None) on the way."""

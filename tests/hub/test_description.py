@@ -3,13 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.hub.description import DESCRIBED, file_from, repo_from
 from assay.types import File
-
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -85,7 +83,6 @@ def test_licence_tag_and_several() -> None:
     assert repo_from({"id": "a/b", "cardData": {"license": "other"}}).licence == "other"
 
 
-@patient
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys((*DESCRIBED, "id"), JSON)), st.none() | st.lists(st.just({})))
 def test_any_answer_is_read(told: dict[str, Any], tree: list[dict[str, Any]] | None) -> None:
     repo = repo_from(told, tree)
@@ -93,7 +90,6 @@ def test_any_answer_is_read(told: dict[str, Any], tree: list[dict[str, Any]] | N
     assert all(isinstance(tag, str) for tag in (*repo.tags, *repo.languages, *repo.base_models))
 
 
-@patient
 @given(st.fixed_dictionaries({"path": st.text("ab./")}, optional=dict.fromkeys(("size", "oid", "lfs"), JSON)))
 def test_any_file_is_read(entry: dict[str, Any]) -> None:
     file = file_from(entry)

@@ -19,9 +19,7 @@ def repo_id(place: Place) -> str:
     return place({"model.gguf": CONTENT})
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.integers(0, 11_000), st.integers(0, 11_000), st.booleans(), st.booleans())
 def test_any_range(
     hub: Hub, server: Server, repo_id: str, offset: int, length: int, known: bool, ignored: bool

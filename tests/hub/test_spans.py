@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.hub.spans import Span, content_name, size_beyond, span_of
-
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SHA256, SHA1 = "0f" * 32, "a1" * 20
 
@@ -27,7 +25,6 @@ def test_span(status: int, headers: dict[str, str], span: Span) -> None:
     assert span_of(httpx2.Response(status, headers=headers)) == span
 
 
-@patient
 @given(st.integers(200, 206), st.text(st.characters(max_codepoint=126, min_codepoint=32)))
 def test_any_header_is_read(status: int, value: str) -> None:
     response = httpx2.Response(status, headers={"Content-Range": value, "Content-Length": value, "ETag": value})

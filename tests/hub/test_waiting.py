@@ -3,17 +3,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.hub.waiting import asked_wait, backoff
 
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
 NOW = datetime(2026, 1, 31, 8, tzinfo=UTC)
 
 
-@patient
 @given(st.integers(0, 10**6), st.floats(0, 1))
 def test_backoff_is_bounded_and_jittered(tried: int, random: float) -> None:
     whole = min(30.0, 2.0 ** min(tried, 10))
@@ -22,20 +19,17 @@ def test_backoff_is_bounded_and_jittered(tried: int, random: float) -> None:
     assert backoff(tried, 1.0) == whole
 
 
-@patient
 @given(st.integers(0, 10**8))
 def test_asked_seconds(seconds: int) -> None:
     assert asked_wait({"Retry-After": f" {seconds} "}, NOW) == seconds
 
 
-@patient
 @given(st.integers(-(10**6), 10**6))
 def test_asked_date(seconds: int) -> None:
     date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
     assert asked_wait({"Retry-After": date}, NOW) == max(0, seconds)
 
 
-@patient
 @given(st.text())
 def test_any_header_is_read(value: str) -> None:
     wait = asked_wait({"Retry-After": value}, NOW)

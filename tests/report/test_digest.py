@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.report.digest import digest
@@ -120,7 +120,6 @@ FOREIGN: Any = st.text(max_size=30)
 
 
 @given(id_=FOREIGN, licence=FOREIGN, task=FOREIGN, why=FOREIGN, reason=FOREIGN)
-@settings(deadline=None)
 def test_whatever_a_hub_says_the_table_keeps_its_form(id_: str, licence: str, task: str, why: str, reason: str) -> None:
     folds = (Fold(id=id_, rule=why, why=reason),)
     find = Find(id=id_, licence=licence, task=task, why=(why,), fit_reason=reason, folded=folds)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
+from assay.disk import Stamp
 from assay.serve import Action, Grant, Limits, ModelState, Offer, Refusal, Refuse, Route, Scheduler, Start, Stop, Ticket
 from assay.types import EngineOptions, File, Variant
 
@@ -34,9 +35,8 @@ def offer(
     )
     options = EngineOptions(slots=slots)
     needs = 0 if remote else needs
-    return Offer(
-        variant=variant, engine="e", options=options, needs=needs, seconds=seconds, stamps=((version, disk or 0),)
-    )
+    stamps = (Stamp(version, disk or 0, 1),)
+    return Offer(variant=variant, engine="e", options=options, needs=needs, seconds=seconds, stamps=stamps)
 
 
 A, B, C = offer("a"), offer("b"), offer("c")

@@ -49,7 +49,7 @@ def test_no_text_passes_for_another_fact(tmp_path_factory: pytest.TempPathFactor
     assert re.fullmatch(r'\S+ refused name=("(\\.|[^"\\])*"|[^" ]+) why=("(\\.|[^"\\])*"|[^" ]+)', line)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(texts=st.lists(st.text(max_size=60), min_size=1, max_size=80), most=st.integers(60, 400))
 def test_it_never_grows_past_its_bound_and_ends_with_the_newest(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], most: int

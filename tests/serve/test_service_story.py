@@ -59,7 +59,7 @@ class Story:
 
 
 @given(st.lists(EVENTS, max_size=40), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_happens_every_request_ends_and_nothing_is_left(
     events: list[tuple[Any, ...]], to_the_end: bool
 ) -> None:

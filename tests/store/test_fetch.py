@@ -422,7 +422,7 @@ class TestStopping:
         assert store.list() == []
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     files=st.dictionaries(st.sampled_from(["a", "b", "c", "d/e"]), st.binary(max_size=9), min_size=1),
     parts=st.lists(st.integers(0, 12), min_size=4, max_size=4),

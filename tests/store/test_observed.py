@@ -80,7 +80,7 @@ def test_a_line_that_was_cut_off_spoils_neither_itself_nor_the_next(tmp_path: Pa
     assert peak(observations) == 200
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=60))
 def test_damaged_lines_are_passed_over(tmp_path_factory: pytest.TempPathFactory, damage: bytes) -> None:
     path = tmp_path_factory.mktemp("damaged") / "o.jsonl"

@@ -1,6 +1,6 @@
 """SHA-256 of a variant's files, computed once for each state of a file.
 
-The cache is one JSON file: path -> [size, modification time in ns, digest]. A damaged cache is an empty one.
+The cache is one JSON file: path -> [modification time in ns, size, inode, digest]. A damaged cache is an empty one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import structs
 
-from assay.disk import write_whole
+from assay.disk import Stamp, write_whole
 from assay.errors import BadInput
 from assay.types import File, Reporter, Silent, Variant
 
@@ -51,19 +51,18 @@ def with_digests(variant: Variant, cache: Path | None = None, reporter: Reporter
 def _hashed(folder: Path, file: File, known: dict[str, list[Any]], reporter: Reporter) -> File:
     path = folder / file.path
     try:
-        state = path.stat()
-        key = str(path.resolve())
+        stamp, key = Stamp.of(path.stat()), str(path.resolve())
         remembered = known.get(key, [])
-        if remembered[:2] == [state.st_size, state.st_mtime_ns] and len(remembered) == 3:
-            return File(path=file.path, size=state.st_size, sha256=str(remembered[2]))
-        if state.st_size >= SLOW:
+        if remembered[:-1] == [*stamp]:
+            return File(path=file.path, size=stamp.size, sha256=str(remembered[-1]))
+        if stamp.size >= SLOW:
             reporter.stage(f"Hashing {path.name}")
         with path.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
         raise BadInput(f"{path} cannot be read", why=error.strerror or str(error), remedy="check the path") from error
-    known[key] = [state.st_size, state.st_mtime_ns, digest]
-    return File(path=file.path, size=state.st_size, sha256=digest)
+    known[key] = [*stamp, digest]
+    return File(path=file.path, size=stamp.size, sha256=digest)
 
 
 def _load(cache: Path | None) -> dict[str, list[Any]]:

@@ -84,9 +84,12 @@ class Variant(Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over what the artefact is: format, quantisation and file hashes, or the source if none is known."""
-        known = [(f.path, f.sha256) for f in self.files if f.sha256]
-        identity: Any = sorted(known) if known else [self.source, self.revision, self.served_id, self.adapter]
+        """SHA-256 over what the artefact is: format, quantisation and file hashes; where none is known, its source
+        and the sizes of its files.
+        """
+        known = sorted((f.path, f.sha256) for f in self.files if f.sha256)
+        sizes = sorted((f.path, f.size or 0) for f in self.files)
+        identity: Any = known or [self.source, self.revision, self.served_id, self.adapter, sizes]
         return hashlib.sha256(to_json([self.format, self.quantisation, identity])).hexdigest()
 
 
