@@ -296,6 +296,27 @@ def test_a_failed_connection_has_a_worker_looked_at_and_nothing_more() -> None:
     play(go)
 
 
+def test_the_time_that_a_model_had_a_request_is_no_wait() -> None:
+    async def go() -> None:
+        async with stage(far("x"), A) as on:
+            on.names.routes["both"] = (far("x"), A)
+            async with on.service.lease("both", "ann", wait_s=3) as lease:
+                await asyncio.sleep(10)
+                lease.failed("silent")
+            async with on.service.lease("both", "ann", wait_s=3, after=lease) as again:
+                assert (again.offer.id, again.waited) == ("a", 2.0)
+                assert again.passed == ("x: silent",)
+                await asyncio.sleep(10)
+                on.effects.pulses["a"] = Pulse(problem="gone")
+                again.failed("connection refused")
+                await again.broken.wait()
+            del on.effects.pulses["a"]
+            with pytest.raises(Refused, match=r"waited 3\.0 s for a, and it was down after a crash"):
+                await on.request("both", wait_s=3, after=again)
+
+    play(go)
+
+
 def test_a_request_has_an_idle_model_watched_as_one_at_work() -> None:
     async def go() -> None:
         async with stage() as on:
@@ -346,7 +367,6 @@ def test_an_upstream_that_failed_is_not_asked_again_for_the_same_request_nor_by_
             async with on.service.lease("both", "ann", after=lease) as again:
                 assert again.offer.id == "a"
                 assert again.passed[0] == "x: connection refused"
-                assert again.ticket.arrived == lease.ticket.arrived
             async with on.service.lease("both", "ann") as following:
                 assert following.offer.id == "a"
                 assert "connection refused" in following.passed[0]

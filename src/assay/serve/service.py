@@ -115,8 +115,8 @@ class Service:
 
         ``client`` is whom to be fair to; ``weight`` is how many generations the request starts; ``wait_s`` shortens how
         long it may wait; ``ttl`` is how long the model stays idle after it. ``after`` is a lease that has ended and on
-        which the same request got no byte of an answer: it keeps its time of arrival, upstreams that failed it are not
-        asked again, and a worker that has ended is waited for.
+        which the same request got no byte of an answer: what it waited for that counts on, and what the model took
+        does not; upstreams that failed it are not asked again, and a worker that has ended is waited for.
 
         Raises:
             UnknownModel: nothing is served under ``name``. Refused: it cannot be served now.
@@ -309,7 +309,7 @@ class Service:
 
     def _again(self, ticket: Ticket, after: Lease) -> tuple[Ticket, tuple[str, ...]]:
         """The ticket of a request that was granted before, and why offers are left out of it."""
-        ticket = structs.replace(ticket, arrived=after.ticket.arrived, deadline=after.ticket.deadline)
+        ticket = structs.replace(ticket, arrived=ticket.arrived - after.waited, deadline=ticket.deadline - after.waited)
         route, tried = ticket.route, {offer.id for offer in after.ticket.route.offers}
         passed = after.passed
         if after.offer.remote and after.problem is not None:

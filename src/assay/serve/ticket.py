@@ -12,7 +12,8 @@ class Ticket(Struct, frozen=True, kw_only=True):
 
     ``client`` is whom to be fair to: the name of the key, else the address. ``weight`` is how many generations it
     starts (prompts x n); it takes as many slots, or all but one where the model has not so many. ``deadline`` is when
-    it is refused if it still waits. ``ttl`` overrides how long the model stays after it, None: the service's own.
+    it is refused if it still waits. Both it and ``arrived`` are later by the time that a model had the request before
+    and gave no answer. ``ttl`` overrides how long the model stays after it, None: the service's own.
     """
 
     id: int
