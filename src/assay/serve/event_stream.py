@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 from aiohttp import web
@@ -13,23 +13,33 @@ from assay.serve.tally import Tally
 
 MOST_HELD = 1 << 20
 """Bytes of one event; what is longer is passed on in parts."""
+Read = Callable[[], Awaitable[bytes]]
+"""Gives what has come; nothing at the end."""
 _ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_LAST = (b"\n", b"\r", b"[DONE]")
+"""What a whole stream may end in."""
 
 
 class EventStream:
-    """One stream. After ``go`` has raised, ``whole`` says whether what was sent ends between two events."""
+    """One stream. After ``go`` has raised, ``whole`` says whether what was sent ends between two events.
+
+    ``framed``: its end is told by more than the end of its connection.
+    """
 
     def __init__(
         self,
-        upstream: aiohttp.ClientResponse,
+        read: Read,
         response: web.StreamResponse,
         tally: Tally,
         clock: Callable[[], float],
         ear: Ear | None,
+        *,
+        framed: bool,
     ) -> None:
         self._clock = clock
         self._ear = ear
-        self._content = upstream.content
+        self._framed = framed
+        self._read = read
         self._response = response
         self._tally = tally
         self.whole = True
@@ -37,7 +47,7 @@ class EventStream:
     async def go(self) -> None:
         """Pass everything on, and the end. Raise ``Gone``, or ``aiohttp.ClientError`` where the model's side broke."""
         clock, ear = self._clock, self._ear
-        read, write, count = self._content.readany, self._response.write, self._tally.streamed
+        read, write, count = self._read, self._response.write, self._tally.streamed
         held = chunk = before = b""
         while data := await read():
             if ear:
@@ -56,6 +66,8 @@ class EventStream:
             except ConnectionError as error:
                 raise Gone(str(error)) from None
         self._tally.stream_ended(before + chunk + held)
+        if not self._framed and not (held or chunk).endswith(_LAST):
+            raise aiohttp.ClientPayloadError("it ended too soon")
         try:
             await self._response.write_eof(held)
         except ConnectionError as error:

@@ -14,7 +14,7 @@ from yarl import URL
 
 from assay.serve import api_error
 from assay.serve.body import JSON, Body
-from assay.serve.event_stream import EventStream
+from assay.serve.event_stream import EventStream, Read
 from assay.serve.gone import Gone, drop
 from assay.serve.lease import Lease
 from assay.serve.limits import Limits
@@ -53,10 +53,7 @@ class Proxy:
         self._clock = clock
         self._overhear = overhear
         self._session: aiohttp.ClientSession | None = None
-        # A worker is looked after by its watch; of an upstream nothing else is known.
-        self._upstreams = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=limits.wait_s)
-        self._stall_s = limits.stall_s
-        self._workers = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
+        self._limits = limits
 
     async def over(self, _app: web.Application) -> AsyncIterator[None]:
         """Open; at the end, close every connection to a model."""
@@ -65,6 +62,7 @@ class Proxy:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             headers={"User-Agent": "assay", "Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
             read_bufsize=1 << 16,
         )
         yield
@@ -78,11 +76,13 @@ class Proxy:
         tally = request[TALLY]
         tally.model = lease.variant.id
         ear = Ear() if self._overhear else None
-        exchange = _Exchange(request, lease, tally, self._clock, ear, stall_s=self._stall_s)
+        exchange = _Exchange(request, lease, tally, self._clock, ear, limits=self._limits)
         upstream: aiohttp.ClientResponse | None = None
         try:
             async with _while_unbroken(lease):
-                upstream = await self._post(lease, path, body, tally.id)
+                # A worker is looked after by its watch; of an upstream nothing else is known.
+                async with asyncio.timeout(self._limits.wait_s if lease.offer.remote else None):
+                    upstream = await self._post(lease, path, body, tally.id)
                 return await exchange.answer(upstream)
         except Gone:
             raise
@@ -106,7 +106,6 @@ class Proxy:
                 data=body.named(endpoint.model),
                 headers={"Content-Type": JSON, "X-Request-Id": id_, **lease.live.headers},
                 allow_redirects=False,
-                timeout=self._upstreams if remote else self._workers,
             )
 
         try:
@@ -133,13 +132,13 @@ class _Exchange:
         clock: Callable[[], float],
         ear: Ear | None,
         *,
-        stall_s: float,
+        limits: Limits,
     ) -> None:
         self._clock = clock
         self._ear = ear
         self._request = request
         self._lease = lease
-        self._stall_s = stall_s
+        self._limits = limits
         self._tally = tally
         self._response: web.StreamResponse | None = None
         self._stream: EventStream | None = None
@@ -149,14 +148,14 @@ class _Exchange:
             return await self._not_ok(upstream)
         headers = {**_passed(upstream), **told(self._lease)}
         if upstream.content_type == EVENTS and "Content-Encoding" not in upstream.headers:
-            connection = upstream.connection.protocol if upstream.connection is not None else None
-            if self._lease.offer.remote and connection is not None:
-                connection.read_timeout = self._stall_s  # from the first event on
             response = await self._begin(_Together(headers=headers))
-            self._stream = EventStream(upstream, response, self._tally, self._clock, self._ear)
+            read = self._reading(upstream, self._limits.stall_s)
+            framed = any(name in upstream.headers for name in ("Transfer-Encoding", "Content-Length"))
+            self._stream = EventStream(read, response, self._tally, self._clock, self._ear, framed=framed)
             await self._stream.go()
             return response
-        first, complete = await _read(upstream, WHOLE, self._ear)
+        read = self._reading(upstream, self._limits.wait_s)
+        first, complete = await _read(read, WHOLE, self._ear)
         if complete:
             self._tally.answered(first)
             return web.Response(body=first, headers=headers)
@@ -166,7 +165,7 @@ class _Exchange:
         chunk = first
         while chunk:
             await _write(response, chunk)
-            chunk = await upstream.content.readany()
+            chunk = await read()
         return response
 
     async def broken(self, why: str) -> web.StreamResponse:
@@ -191,6 +190,24 @@ class _Exchange:
         await _write(self._response, api_error.event(refusal))
         return self._response
 
+    def _reading(self, upstream: aiohttp.ClientResponse, then_s: float) -> Read:
+        """Awaits an upstream's first bytes for ``wait_s`` and further ones for ``then_s``; our own reader's time is not
+        counted. ``TimeoutError`` where none come.
+        """
+        read = upstream.content.readany
+        if not self._lease.offer.remote:
+            return read
+        patience_s = self._limits.wait_s
+
+        async def patient() -> bytes:
+            nonlocal patience_s
+            async with asyncio.timeout(patience_s):
+                data = await read()
+            patience_s = then_s
+            return data
+
+        return patient
+
     async def _begin(self, response: web.StreamResponse) -> web.StreamResponse:
         self._response = response
         self._tally.begun = True
@@ -200,7 +217,7 @@ class _Exchange:
     async def _not_ok(self, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
         """An error as the model gave it, though never with the key that was sent to it."""
         lease, status = self._lease, upstream.status
-        raw, _ = await _read(upstream, MOST_ERROR, self._ear)
+        raw, _ = await _read(self._reading(upstream, self._limits.wait_s), MOST_ERROR, self._ear)
         text = _without_secrets(raw.decode("utf-8", "replace"), lease.live.headers)
         said = _decoded(text)
         message = _message(said, text) or f"HTTP {status}"
@@ -281,12 +298,12 @@ def _passed(upstream: aiohttp.ClientResponse) -> dict[str, str]:
     }
 
 
-async def _read(upstream: aiohttp.ClientResponse, most: int, ear: Ear | None) -> tuple[bytes, bool]:
+async def _read(read: Read, most: int, ear: Ear | None) -> tuple[bytes, bool]:
     """The first bytes of an answer, and whether they are all of it."""
     parts: list[bytes] = []
     size = 0
     while size <= most:
-        part = await upstream.content.readany()
+        part = await read()
         if not part:
             return b"".join(parts), True
         if ear:
