@@ -221,6 +221,22 @@ def test_a_kept_connection_that_an_upstream_has_closed_costs_no_answer() -> None
     run(work)
 
 
+def test_a_request_that_a_new_connection_took_is_not_sent_to_the_upstream_again() -> None:
+    async def work() -> None:
+        taken = 0
+
+        async def takes_and_closes(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+            nonlocal taken
+            await reader.readuntil(b"messages")
+            taken += 1
+
+        async with upstream(takes_and_closes) as door, door.chat("far") as got:
+            assert (await got.json())["error"]["code"] == "upstream_failed"
+            assert taken == 1
+
+    run(work)
+
+
 def test_an_upstream_that_says_nothing_is_given_up() -> None:
     async def work() -> None:
         model = Model(answer=Holds(), remote=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -57,6 +58,8 @@ class Proxy:
 
     async def over(self, _app: web.Application) -> AsyncIterator[None]:
         """Open; at the end, close every connection to a model."""
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_reuseconn.append(_note_kept)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -64,6 +67,7 @@ class Proxy:
             headers={"User-Agent": "assay", "Accept-Encoding": "identity"},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
             read_bufsize=1 << 16,
+            trace_configs=[trace],
         )
         yield
         await self._session.close()
@@ -98,7 +102,7 @@ class Proxy:
         endpoint = lease.live.endpoint
         if self._session is None:
             raise RuntimeError("the application does not run")
-        remote = lease.offer.remote
+        kept = asyncio.Event()
 
         async def post(session: aiohttp.ClientSession) -> aiohttp.ClientResponse:
             return await session.post(
@@ -106,15 +110,20 @@ class Proxy:
                 data=body.named(endpoint.model),
                 headers={"Content-Type": JSON, "X-Request-Id": id_, **lease.live.headers},
                 allow_redirects=False,
+                trace_request_ctx=kept,
             )
 
         try:
             return await post(self._session)
         except aiohttp.ServerDisconnectedError:
-            if not remote:
+            # A server may close a kept connection just as it is used again; from a new one it has read the request.
+            if not (lease.offer.remote and kept.is_set()):
                 raise
-            # A server may close a kept connection just as it is used again.
             return await post(self._session)
+
+
+async def _note_kept(_session: aiohttp.ClientSession, context: SimpleNamespace, _told: object) -> None:
+    context.trace_request_ctx.set()
 
 
 class _Together(web.StreamResponse):
