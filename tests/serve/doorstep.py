@@ -262,6 +262,23 @@ async def open_door(
 
 
 @asynccontextmanager
+async def open_upstream(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], limits: Limits = QUICK
+) -> AsyncIterator[Door]:
+    """A door over ``far``, an upstream that does ``serve`` with each connection and then closes it."""
+
+    async def serves(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await serve(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serves, "127.0.0.1", 0)
+    far = Model("far", remote=True)
+    async with server, open_door(far, limits=limits) as door:
+        far.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        yield door
+
+
+@asynccontextmanager
 async def _served(model: Model) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_post("/v1/{path:.*}", model.handle)

@@ -9,7 +9,21 @@ import pytest
 from aiohttp import web
 from msgspec import structs
 
-from tests.serve.doorstep import DONE, QUICK, ROLE, WHOLE, Holds, Model, begun, chunk, cut_off, open_door, run, streams
+from tests.serve.doorstep import (
+    DONE,
+    QUICK,
+    ROLE,
+    WHOLE,
+    Holds,
+    Model,
+    begun,
+    chunk,
+    cut_off,
+    open_door,
+    open_upstream,
+    run,
+    streams,
+)
 from tests.serve.opened import until
 
 
@@ -146,6 +160,36 @@ def test_an_upstream_that_takes_no_requests_now_is_passed_over_where_there_is_an
             async with door.chat("fast") as got:
                 assert got.headers["X-Assay-Model"] == "far"
                 assert got.headers["X-Assay-Passed-Over"] == f"near: HTTP {status}: come back later"
+
+    run(work)
+
+
+def test_what_is_no_text_in_an_upstreams_header_does_not_keep_its_answer_back() -> None:
+    async def work() -> None:
+        async def garbled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"messages")
+            head = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n"
+            writer.write(head.encode() + b"x-ratelimit-note: a\x01b \xe9\r\n\r\n{}")
+
+        async with open_upstream(garbled) as door, door.chat("far") as got:
+            assert (got.status, await got.read()) == (200, b"{}")
+            assert got.headers["x-ratelimit-note"] == "a?b ?"
+
+    run(work)
+
+
+def test_a_stream_to_a_client_of_http_1_0_ends_with_its_connection() -> None:
+    async def work() -> None:
+        async with open_door(Model(answer=streams(ROLE, DONE))) as door:
+            reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+            body = b'{"model":"m","messages":[],"stream":true}'
+            head = "POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n"
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+            async with asyncio.timeout(20):
+                answer = await reader.read()
+            assert answer.partition(b"\r\n\r\n")[2] == ROLE + DONE
+            writer.close()
 
     run(work)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -18,13 +16,13 @@ from tests.serve.doorstep import (
     QUICK,
     ROLE,
     WHOLE,
-    Door,
     Holds,
     Model,
     begun,
     chunk,
     cut,
     open_door,
+    open_upstream,
     run,
     streams,
     whole,
@@ -37,23 +35,6 @@ def errors_of(stream: bytes) -> list[dict[str, Any]]:
     assert rest == b"", "the stream ends inside an event"
     found = [json.loads(event.removeprefix(b"data: ")) for event in events if event != b"data: [DONE]"]
     return [event["error"] for event in found if "error" in event]
-
-
-@asynccontextmanager
-async def upstream(
-    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], *others: Model, **more: Any
-) -> AsyncIterator[Door]:
-    """A door over ``others`` and ``far``, an upstream that does ``serve`` with each connection and then closes it."""
-
-    async def serves(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await serve(reader, writer)
-        writer.close()
-
-    server = await asyncio.start_server(serves, "127.0.0.1", 0)
-    far = Model("far", remote=True)
-    async with server, open_door(far, *others, **more) as door:
-        far.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        yield door
 
 
 @pytest.mark.parametrize("part", [b"", chunk("torn")[:25]])
@@ -153,7 +134,7 @@ def test_what_is_no_http_is_an_error_of_the_upstream() -> None:
         async def garbage(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"\x00\xffnot http\r\n\r\n")
 
-        async with upstream(garbage) as door, door.chat("far") as got:
+        async with open_upstream(garbage) as door, door.chat("far") as got:
             assert got.status == 502
             assert (await got.json())["error"]["code"] == "upstream_failed"
 
@@ -213,7 +194,7 @@ def test_a_kept_connection_that_an_upstream_has_closed_costs_no_answer() -> None
             answers = 1
 
         answers = 1
-        async with upstream(once) as door:
+        async with open_upstream(once) as door:
             for _ in range(3):
                 async with door.chat("far") as got:
                     assert got.status == 200
@@ -230,7 +211,7 @@ def test_a_request_that_a_new_connection_took_is_not_sent_to_the_upstream_again(
             await reader.readuntil(b"messages")
             taken += 1
 
-        async with upstream(takes_and_closes) as door, door.chat("far") as got:
+        async with open_upstream(takes_and_closes) as door, door.chat("far") as got:
             assert (await got.json())["error"]["code"] == "upstream_failed"
             assert taken == 1
 
@@ -262,7 +243,7 @@ def test_a_stream_that_ends_with_its_connection_is_whole_only_where_no_event_is_
             await reader.readuntil(b"messages")
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + sent + (rest or b""))
 
-        async with upstream(streams_and_closes) as door, door.chat("far", stream=True) as got:
+        async with open_upstream(streams_and_closes) as door, door.chat("far", stream=True) as got:
             stream = await got.read()
             if not broken:
                 assert stream == sent + (rest or b"")
@@ -283,7 +264,7 @@ def test_an_upstream_that_takes_no_body_is_given_up() -> None:
         async def deaf(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
             await given_up.wait()
 
-        async with upstream(deaf, limits=structs.replace(QUICK, wait_s=0.5)) as door:
+        async with open_upstream(deaf, limits=structs.replace(QUICK, wait_s=0.5)) as door:
             body = b'{"model":"far","messages":[{"role":"user","content":"' + b"x" * (20 << 20) + b'"}]}'
             status, answer = await door.post("/v1/chat/completions", body)
             assert (status, answer["error"]["code"]) == (502, "upstream_failed")
@@ -300,7 +281,7 @@ def test_an_upstream_whose_first_event_comes_with_its_head_is_held_to_the_stall_
             await reader.read()  # till it is given up
 
         limits = structs.replace(QUICK, stall_s=0.2)
-        async with upstream(speaks_once, limits=limits) as door, door.chat("far", stream=True) as got:
+        async with open_upstream(speaks_once, limits=limits) as door, door.chat("far", stream=True) as got:
             (error,) = errors_of(await got.read())
             assert "did not answer in time" in error["message"]
 

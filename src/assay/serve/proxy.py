@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from yarl import URL
 
 from assay.serve import api_error
@@ -220,6 +220,8 @@ class _Exchange:
     async def _begin(self, response: web.StreamResponse) -> web.StreamResponse:
         self._response = response
         self._tally.begun = True
+        if self._request.version < HttpVersion11:
+            response.force_close()  # nothing else tells the end
         await response.prepare(self._request)
         return response
 
@@ -301,7 +303,7 @@ def _header(value: str) -> str:
 
 def _passed(upstream: aiohttp.ClientResponse) -> dict[str, str]:
     return {
-        name: value
+        name: _header(value)
         for name, value in upstream.headers.items()
         if (lower := name.lower()) in _PASSED or lower.startswith(_PASSED_STARTS)
     }
