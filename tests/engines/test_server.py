@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from assay.types import PROMPT_TOKENS
 from tests.waiting import until
 
 RunScript = Callable[..., None]
@@ -43,6 +44,16 @@ def test_a_stream_begins_with_the_role_and_has_one_chunk_a_piece(with_script: Ru
         assert all("usage" not in event for event in events[:-1])
 
     with_script(use, pieces=pieces("one", " two"))
+
+
+def test_a_streams_head_tells_the_tokens_of_its_prompts(with_script: RunScript) -> None:
+    async def use(client: Any) -> None:
+        body = {"model": client.endpoint.model, "prompt": [[1, 2, 3], [4]], "n": 2, "stream": True}
+        async with client.session.post(client.endpoint.url + "/completions", json=body) as response:
+            assert response.headers[PROMPT_TOKENS] == "4"
+            await response.read()
+
+    with_script(use, pieces=pieces("one"))
 
 
 def test_usage_is_sent_where_it_was_asked_for(with_script: RunScript) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
 from assay.serve import Pulse
 from assay.serve.metrics import Metrics
 from assay.serve.tally import Tally
+from assay.types import PROMPT_TOKENS
 from tests.serve.doorstep import DONE, ROLE, Door, Model, chunk, open_door, run, streams
 from tests.serve.opened import until
 
@@ -38,6 +40,24 @@ def key(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 def tally(**more: Any) -> Tally:
     return Tally(id="a", method="POST", path=CHAT, route=CHAT, arrived=10.0, ended=12.0, status=200, model="m", **more)
+
+
+def test_prompts_of_streams_without_usage_are_counted() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", PROMPT_TOKENS: "12"})
+        await response.prepare(request)
+        await response.write(ROLE + DONE)
+        return response
+
+    async def work() -> None:
+        async with open_door(Model(answer=answer)) as door:
+            async with door.chat(stream=True) as got:
+                assert PROMPT_TOKENS not in got.headers
+                assert await got.read() == ROLE + DONE
+            await until(lambda: len(door.told) == 1)
+            assert (await scrape(door))[key("assay_prompt_tokens_total", model="m")] == 12
+
+    run(work)
 
 
 def test_requests_loads_and_models_are_counted() -> None:

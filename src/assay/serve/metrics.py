@@ -26,7 +26,8 @@ class Metrics(Quiet):
     """Counters and histograms in a registry of their own; an ``Observer`` of the service.
 
     Tokens are counted by the workers (their pulses, answers that were broken off included), and where a model does not
-    tell, by the ``usage`` of its answers. Refusals are counted by ``request``, those of the door itself among them.
+    tell, by the ``usage`` of its answers; tokens of prompts also by the head of a worker's stream. Refusals are counted
+    by ``request``, those of the door itself among them.
     Labels: a model is the id of a variant that was granted or loaded, never what a request called it; a route is a
     pattern.
     """

@@ -22,6 +22,7 @@ from assay.serve.limits import Limits
 from assay.serve.overhear import Ear, Overhear
 from assay.serve.refusal import INVALID, SERVER, Refusal
 from assay.serve.tally import TALLY, Tally
+from assay.types import PROMPT_TOKENS
 
 CONNECT_S = 10.0
 WHOLE = 16 << 20
@@ -157,6 +158,8 @@ class _Exchange:
             return await self._not_ok(upstream)
         headers = {**_passed(upstream), **told(self._lease)}
         if upstream.content_type == EVENTS and "Content-Encoding" not in upstream.headers:
+            if not self._lease.offer.remote and PROMPT_TOKENS in upstream.headers:
+                self._tally.prompt_tokens = int(upstream.headers[PROMPT_TOKENS])
             response = await self._begin(_Together(headers=headers))
             read = self._reading(upstream, self._limits.stall_s)
             framed = any(name in upstream.headers for name in ("Transfer-Encoding", "Content-Length"))

@@ -15,11 +15,22 @@ from assay.types.progress import Reporter, Silent, Transfers
 from assay.types.run import SCHEMA_VERSION, Candidate, Gpu, Lag, Machine, RunData, RunRecord, SelfTest
 from assay.types.sample import NS, Phase, Reading, RequestError, Sample, Score, TokenSource
 from assay.types.stored import CheckScore, Interval, Proof, Stored
-from assay.types.variant import Availability, Endpoint, Engine, EngineOptions, EngineStatus, File, Format, Variant
+from assay.types.variant import (
+    PROMPT_TOKENS,
+    Availability,
+    Endpoint,
+    Engine,
+    EngineOptions,
+    EngineStatus,
+    File,
+    Format,
+    Variant,
+)
 from assay.types.workload import Decoding, Expect, Prompt, Workload
 
 __all__ = [
     "NS",
+    "PROMPT_TOKENS",
     "SCHEMA_VERSION",
     "Availability",
     "Candidate",

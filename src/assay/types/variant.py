@@ -126,6 +126,10 @@ class EngineStatus(Struct, frozen=True, kw_only=True):
     arguments: dict[str, Any] = {}
 
 
+PROMPT_TOKENS = "X-Assay-Prompt-Tokens"
+"""Header of a worker's stream: the tokens of its prompts, for a service to count where ``usage`` was not asked for."""
+
+
 class Endpoint(Struct, frozen=True, kw_only=True):
     """A live OpenAI-compatible address. ``url`` ends in ``/v1``; ``pid`` is the root of the serving process tree."""
 

@@ -43,7 +43,7 @@ class Shapes:
     def __init__(self, ask: Ask, prompt_tokens: int | None) -> None:
         self._chat = ask.messages is not None
         self._ask = ask
-        self._prompt_tokens = prompt_tokens
+        self.prompt_tokens = prompt_tokens
         kind = "chatcmpl" if self._chat else "cmpl"
         self._head: dict[str, Any] = {
             "id": f"{kind}-{uuid.uuid4().hex}",
@@ -73,7 +73,7 @@ class Shapes:
         if not self._ask.include_usage:
             return DONE
         body = {**self._head, "object": self._object(stream=True), "choices": []}
-        body["usage"] = usage(self._prompt_tokens, completion_tokens, cached)
+        body["usage"] = usage(self.prompt_tokens, completion_tokens, cached)
         return event(body) + DONE
 
     def whole(
@@ -99,7 +99,7 @@ class Shapes:
             }
             for i, (text, finish) in enumerate(zip(texts, finishes, strict=True))
         ]
-        counts = usage(self._prompt_tokens, completion_tokens, cached)
+        counts = usage(self.prompt_tokens, completion_tokens, cached)
         return {**self._head, "object": self._object(stream=False), "choices": choices, "usage": counts}
 
     def _chunk(
@@ -114,7 +114,7 @@ class Shapes:
         entry = {"index": choice, **content, "logprobs": logprobs, "finish_reason": finish}
         body = {**self._head, "object": self._object(stream=True), "choices": [entry]}
         if self._ask.continuous_usage:
-            body["usage"] = usage(self._prompt_tokens, tokens, None)
+            body["usage"] = usage(self.prompt_tokens, tokens, None)
         elif self._ask.include_usage:
             body["usage"] = None
         return body

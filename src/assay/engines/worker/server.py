@@ -21,6 +21,7 @@ from assay.engines.worker.protocol import Shapes
 from assay.engines.worker.request import Ask, read_chat, read_completion
 from assay.engines.worker.token_trail import Told
 from assay.engines.worker.tool_calls import CallPart
+from assay.types import PROMPT_TOKENS
 
 MAX_BODY = 64 * 1024 * 1024
 Deltas = AsyncIterator[list[Delta]]
@@ -136,6 +137,8 @@ class Service:
         self, request: web.Request, choices: Choices, deltas: Deltas, shapes: Shapes, count: int
     ) -> web.StreamResponse:
         headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+        if shapes.prompt_tokens is not None:
+            headers[PROMPT_TOKENS] = str(shapes.prompt_tokens)
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         first = shapes.first(count)
