@@ -191,6 +191,18 @@ def test_the_first_of_two_variables_wins(place: Place) -> None:
     assert place.resolve(env={"OPENAI_BASE_URL": "http://b"}).endpoint == "http://b"
 
 
+@pytest.mark.parametrize(
+    "field", ["prompts", "policy", "registry", "models_folder", "look_in", "serve_tls_cert", "serve_tls_key"]
+)
+def test_an_empty_path_is_not_the_folder_one_stands_in(place: Place, field: str) -> None:
+    setting = next(one for one in SETTINGS if one.field == field)
+    with pytest.raises(BadConfig, match=setting.key):
+        place.resolve({field: ""})
+    place.user.write_text(_toml(setting, ""), encoding="utf-8")
+    with pytest.raises(BadConfig, match=setting.key):
+        place.resolve()
+
+
 def test_paths_in_a_file_start_from_the_file_and_those_of_flags_from_where_one_stands(place: Place) -> None:
     place.project.write_text('[bench]\nprompts = "sets/p.json"\n', encoding="utf-8")
     place.user.write_text('[choose]\npolicy = "~/policy.toml"\n', encoding="utf-8")
@@ -243,6 +255,9 @@ def test_home_is_by_flag_then_environment_then_the_platform(tmp_path: Path) -> N
     env = {"ASSAY_HOME": str(tmp_path / "env"), "XDG_DATA_HOME": str(tmp_path / "data")}
     assert resolve({"home": tmp_path / "flag"}, env, tmp_path).home == tmp_path / "flag"
     assert resolve({}, env, tmp_path).home == tmp_path / "env"
+    assert resolve({}, {**env, "ASSAY_HOME": ""}, tmp_path).source("home") == "default"
+    with pytest.raises(BadConfig, match="home cannot be"):
+        resolve({"home": ""}, env, tmp_path)
     assert default_home(env, "linux") == tmp_path / "data" / "assay"
     assert default_home({}, "linux") == Path.home() / ".local" / "share" / "assay"
     assert default_home({"LOCALAPPDATA": "C:/Data"}, "win32") == Path("C:/Data") / "assay"

@@ -194,7 +194,10 @@ def _address(value: Any) -> str:
 
 def _path(value: Any) -> Path:
     """a path"""
-    return expanded(str(value))
+    text = str(value)
+    if not text.strip():
+        raise ValueError
+    return expanded(text)
 
 
 def _text(value: Any) -> str:
@@ -405,10 +408,9 @@ def default_home(env: Mapping[str, str], platform: str = sys.platform) -> Path:
 
 
 def _home(flags: Mapping[str, Any], env: Mapping[str, str]) -> tuple[Path, str]:
-    if flags.get("home"):
-        return _path(flags["home"]).absolute(), "--home"
-    if env.get("ASSAY_HOME"):
-        return _path(env["ASSAY_HOME"]).absolute(), "ASSAY_HOME"
+    home = Setting("home", "home", ("ASSAY_HOME",), _path)
+    for value, source, _ in _candidates(home, flags, env, []):
+        return home.read(value, source).absolute(), source
     return default_home(env), "default"
 
 

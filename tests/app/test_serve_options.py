@@ -64,6 +64,8 @@ def test_a_home_is_whole_whoever_named_it(tmp_path: Path, monkeypatch: pytest.Mo
     assert wanted_service(home=None, flags={}).home == str(tmp_path / "near")
     monkeypatch.delenv("ASSAY_HOME")
     assert wanted_service(home=None, flags={}).home is None
+    with pytest.raises(BadConfig, match="home cannot be"):
+        wanted_service(home="", flags={})
 
 
 def test_flags_come_before_settings_and_settings_before_defaults(tmp_path: Path) -> None:

@@ -111,6 +111,14 @@ def test_the_store_can_lie_elsewhere(assay: Command, tmp_path: Path, how: str) -
     assert assay("cache", "verify").code == 0
 
 
+def test_the_store_has_a_folder_with_a_name(call: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    told = call("cache", "cd", "", "--point")
+    assert told.code == 2
+    assert "which folder" in told.err
+    assert call("cache", "location").out.strip() == str(tmp_path / "home" / "models")
+
+
 def test_a_variable_that_would_win_is_told(assay: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ASSAY_MODELS", str(tmp_path / "set"))
     told = assay("cache", "cd", str(tmp_path / "disk"), "--point")

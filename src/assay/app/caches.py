@@ -64,7 +64,10 @@ def move_cache(
 
     Raises:
         VariantInUse: a model is in use. NoRoom: the other disk is too full. StoreError: the folder cannot be used.
+        BadInput: no folder, or one that a variable sets.
     """
+    if not str(folder).strip():
+        raise BadInput("which folder is the store to be in?", remedy="assay cache cd PATH")
     here = open_here({"home": home})
     if here.settings.source("models_folder") == "ASSAY_MODELS":
         raise BadInput(

@@ -67,7 +67,7 @@ def wanted_service(
 ) -> Asked:
     """What was asked for in this folder; flags that are None or empty were not given."""
     return Asked(
-        home=str(home_of({"home": home}, os.environ)) if home or os.environ.get("ASSAY_HOME") else None,
+        home=str(home_of({"home": home}, os.environ)) if home is not None or os.environ.get("ASSAY_HOME") else None,
         folder=str(Path.cwd()),
         flags={name: _kept(name, value) for name, value in flags.items() if value not in (None, [], ())},
         no_key=no_key,
