@@ -166,6 +166,8 @@ def test_logs(call: Command, own: Path, shell: Shell) -> None:
         log.say(f"event-{n}")
     assert len(call("service", "logs").out.splitlines()) == 50
     assert [line.split()[1] for line in call("service", "logs", "-n", "2").out.splitlines()] == ["event-58", "event-59"]
+    none = call("service", "logs", "-n", "0")
+    assert (none.code, none.out, none.err) == (0, "", "")
     assert call("service", "logs", "-n", "x").code == 2
     command = [sys.executable, "-m", "assay", "service", "logs", "-n", "1", "-f", "--home", str(own)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

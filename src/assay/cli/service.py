@@ -103,7 +103,7 @@ def _ps(args: argparse.Namespace) -> int:
 
 
 def _logs(args: argparse.Namespace) -> int:
-    told = False
+    told = not args.count
     for line in app.log_lines(args.count, on=args.follow, home=args.home):
         told = True
         output.lines([line])
