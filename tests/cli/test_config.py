@@ -156,7 +156,7 @@ def test_reset_takes_out_what_was_set_and_nothing_else(call: Command, file: Path
 
 def test_reset_wants_to_know_what(call: Command, file: Path) -> None:
     refused(call("config", "reset"), "--all")
-    refused(call("config", "reset", "serve.port", "--all"), "--all")
+    refused(call("config", "reset", "serve.port", "--all"), "--all and single settings exclude each other")
     refused(call("config", "reset", "serve.prot"), "did you mean serve.port?")
     assert call("config", "reset", "--all").code == 0
     assert not file.exists()

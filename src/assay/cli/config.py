@@ -59,7 +59,8 @@ def _set(args: argparse.Namespace) -> int:
 
 def _reset(args: argparse.Namespace) -> int:
     if bool(args.keys) == args.everything:
-        raise BadInput("which settings are to be reset?", remedy="assay config reset KEY, or --all")
+        what = "--all and single settings exclude each other" if args.keys else "which settings are to be reset?"
+        raise BadInput(what, remedy="assay config reset KEY, or --all")
     path, gone = app.reset_config(args.keys, everything=args.everything, home=args.home)
     if args.output == "json":
         output.as_json({"file": str(path), "reset": gone})
