@@ -7,6 +7,8 @@ Every setting is one row of ``SETTINGS``: its key in the files, the environment 
 from __future__ import annotations
 
 import json
+import os
+import stat
 import sys
 import tomllib
 from collections.abc import Callable, Collection, Mapping
@@ -363,7 +365,10 @@ def _rewrite(home: Path, what: str, change: Callable[[dict[str, Any]], None]) ->
     try:
         document = tomlkit.parse(path.read_text(encoding="utf-8-sig")) if path.is_file() else tomlkit.document()
         change(document)
-        write_whole(path, tomlkit.dumps(document).encode())
+        # People keep their settings elsewhere and link to them, and may have closed them to others.
+        target = Path(os.path.realpath(path))
+        mode = stat.S_IMODE(target.stat().st_mode) if target.is_file() else 0o666
+        write_whole(target, tomlkit.dumps(document).encode(), mode=mode)
     except (OSError, UnicodeDecodeError, TOMLKitError) as error:
         raise BadConfig(f"{what} cannot be written to {path}", why=str(error), remedy=f"mend {path}") from error
     return path

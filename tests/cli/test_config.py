@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,30 @@ def test_a_file_that_is_no_toml_is_left_alone(call: Command, file: Path) -> None
     refused(call("config", "set", "serve.port", "5300"), "cannot be written", str(file))
     refused(call("config", "reset", "serve.port"), str(file))
     assert file.read_text(encoding="utf-8") == "[serve\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_that_is_linked_to_stays_linked_to_and_as_closed_as_it_was(
+    call: Command, file: Path, tmp_path: Path, there: bool
+) -> None:
+    real = tmp_path / "dotfiles" / "real.toml"
+    file.parent.mkdir()
+    file.symlink_to(Path("..") / "dotfiles" / "real.toml")
+    if there:
+        real.parent.mkdir()
+        real.write_text("# mine\n[serve]\nport = 5300\n", encoding="utf-8")
+        real.chmod(0o600)
+    told = call("config", "set", "serve.queue", "5")
+    assert (told.code, told.out) == (0, f"serve.queue is 5 from now on, in {file}\n")
+    assert file.is_symlink()
+    assert list(real.parent.iterdir()) == [real]
+    before = "# mine\n[serve]\nport = 5300\n" if there else "[serve]\n"
+    assert real.read_text(encoding="utf-8") == f"{before}queue = 5\n"
+    assert not there or real.stat().st_mode & 0o777 == 0o600
+    assert call("config", "reset", "--all").code == 0
+    assert file.is_symlink()
+    assert "queue" not in real.read_text(encoding="utf-8")
 
 
 def test_what_comes_before_the_file_is_told(call: Command, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
