@@ -322,11 +322,12 @@ def keep(home: Path, key: str, value: Any) -> Path:
     """Write one setting (a TOML value) into the user's file, which keeps its order and its remarks; gives the file.
 
     Raises:
-        BadConfig: the file cannot be read or written.
+        BadConfig: the file cannot be read or written, or sets what is no setting.
     """
     head, _, name = key.partition(".")
 
     def put(document: dict[str, Any]) -> None:
+        _refuse_unknown(home / USER_FILE, document)
         document.setdefault(head, {})[name] = value
 
     return _rewrite(home, key, put)

@@ -156,6 +156,16 @@ def test_a_file_that_is_linked_to_stays_linked_to_and_as_closed_as_it_was(
     assert "queue" not in real.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("text", ["serve = 5\n", "[[serve]]\nttl = 5\n", "[serve]\nprot = 5300\n"])
+def test_a_file_of_the_wrong_shape_is_refused_in_the_words_of_the_list(call: Command, file: Path, text: str) -> None:
+    file.parent.mkdir()
+    file.write_text(text, encoding="utf-8")
+    told = call("config", "set", "serve.ttl", "5")
+    refused(told, str(file), "is no setting")
+    assert told.err == call("config", "list").err
+    assert file.read_text(encoding="utf-8") == text
+
+
 def test_what_comes_before_the_file_is_told(call: Command, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_SERVE_PORT", "6000")
     told = call("config", "set", "serve.port", "5300")
