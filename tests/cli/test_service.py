@@ -100,6 +100,18 @@ def test_killed(call: Command, own: Path) -> None:
     assert call("service", "stop", "--now").code == 0
 
 
+@pytest.mark.engines
+def test_a_preload_that_cannot_be_is_told_by_the_start_and_by_the_status(call: Command, own: Path) -> None:
+    told = call("service", "start", "--memory", "1KB", "notes-0.5m")
+    assert told.code == 0
+    assert told.err.startswith("assay: notes-0.5m was to be preloaded and is not up: notes-0.5m")
+    assert "1.0 kB" in told.err
+    assert told.err.removeprefix("assay: ") in call("service", "status").out
+    (row,) = as_json(call("service", "restart", "-o", "json"))["preload"]
+    assert row["name"] == "notes-0.5m"
+    assert "1.0 kB" in row["problem"]
+
+
 def test_restart_of_nothing_is_a_start(call: Command, own: Path) -> None:
     assert as_json(call("service", "restart", "-o", "json"))["started"] is True
 

@@ -50,6 +50,15 @@ def test_one_without_models_or_work() -> None:
     assert lines[2:] == ["  no model is loaded; one is when it is asked for"]
 
 
+def test_a_preload_that_is_not_up_is_told_with_its_reason() -> None:
+    preload: list[dict[str, Any]] = [
+        {"name": "big", "model": "big:q8_0", "problem": "it needs 9 GB\nand 1 GB is free"},
+        {"name": "slow", "model": "slow:q8_0", "problem": None},
+    ]
+    lines = status_lines({**RUNNING, "told": {"models": [], "preload": preload}}, NOW)
+    assert lines[3:] == ["  big was to be preloaded and is not up: it needs 9 GB and 1 GB is free"]
+
+
 def test_one_that_does_not_answer() -> None:
     lines = status_lines({**RUNNING, "answers": False, "problem": "timed out", "told": {}}, NOW)
     assert lines[2:] == ["  it does not answer: timed out", "  try: assay service logs; assay service restart"]

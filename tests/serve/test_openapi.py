@@ -147,6 +147,7 @@ def test_the_answers_are_those_of_the_document() -> None:
     async def work() -> None:
         model = Model()
         async with open_door(model) as door:
+            await door.service.start(["nobody"])
             check("ModelList", (await door.get("/v1/models"))[1])
             check("Model", (await door.get("/v1/models/m"))[1])
             check("Error", (await door.get("/v1/models/n"))[1])

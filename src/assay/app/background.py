@@ -24,6 +24,7 @@ from assay.app.service_client import ServiceClient, not_running, place_of
 from assay.errors import ServiceError
 from assay.serve.event_log import follow, tail
 from assay.serve.place import Born, Place, ServiceState, Standing
+from assay.serve.preload import Preload
 
 START_S = 60.0
 """How long a start may take until it answers: imports on a slow disk, not models."""
@@ -49,11 +50,15 @@ class ServiceStatus(Struct, frozen=True, kw_only=True):
 
 
 class Started(Struct, frozen=True, kw_only=True):
-    """A service that answers; ``fresh`` where this start made it, ``replaced`` is what a dead one left behind."""
+    """A service that answers; ``fresh`` where this start made it, ``replaced`` is what a dead one left behind.
+
+    ``preload`` is what a fresh one was to load at once and is not up; a load may still go on.
+    """
 
     state: ServiceState
     fresh: bool
     replaced: str | None = None
+    preload: tuple[Preload, ...] = ()
 
 
 def start_service(wanted: Asked) -> Started:
@@ -82,7 +87,7 @@ def start_service(wanted: Asked) -> Started:
         return Started(state=state, fresh=False)
     # A starter that lives on reaps the service when it ends.
     threading.Thread(target=process.wait, daemon=True, name="assay-service").start()
-    return Started(state=state, fresh=True, replaced=left)
+    return Started(state=state, fresh=True, replaced=left, preload=_judged(state))
 
 
 def stop_service(
@@ -206,6 +211,20 @@ def _answering(place: Place, process: subprocess.Popen[bytes]) -> ServiceState:
             raise _failed(place, f"it ended with exit code {code}")
         time.sleep(_REST_S)
     raise _failed(place, f"it did not answer within {START_S:.0f} s")
+
+
+def _judged(state: ServiceState) -> tuple[Preload, ...]:
+    """What is to be loaded at once and is not up, when each load has begun or cannot begin."""
+    rows: tuple[Preload, ...] = ()
+    until = time.monotonic() + START_S
+    with contextlib.suppress(ServiceError):  # it may be told to stop meanwhile
+        while time.monotonic() < until:
+            told = ServiceClient(state).status(timeout_s=START_S)
+            rows = msgspec.convert(told.get("preload", ()), tuple[Preload, ...])
+            if all(row.judged for row in rows):
+                break
+            time.sleep(_REST_S)
+    return rows
 
 
 def _failed(place: Place, how: str) -> ServiceError:

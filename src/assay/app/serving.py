@@ -139,10 +139,13 @@ class _Serving:
         return Site(self.runner, listening, self._connections, tls)
 
     async def begin(self) -> None:
-        """Tell what fallback lists lack, and bring up what stays loaded."""
+        """Bring up what stays loaded, and tell what fallback lists lack.
+
+        In this order: a status tells from the first answer on what is to be loaded.
+        """
+        await self._service.start(self._preload)
         for gap in await self._directory.gaps():
             self._log.say("warning", what=gap)
-        await self._service.start(self._preload)
 
     async def drain(self) -> bool:
         """Wait for answers under way, for as long as the limits say; whether all of them ended by themselves."""

@@ -62,8 +62,12 @@ def _started(args: argparse.Namespace, started: app.Started) -> int:
     state = started.state
     if started.replaced:
         print(f"assay: an older service had not been stopped ({started.replaced})", file=sys.stderr)
+    preload = msgspec.to_builtins(started.preload)
+    for line in shown.preload_lines(preload):
+        print(f"assay: {line}", file=sys.stderr)
     if args.output == "json":
-        output.as_json({"address": state.address, "pid": state.pid, "started": started.fresh, "log": state.log})
+        told = {"address": state.address, "pid": state.pid, "started": started.fresh, "log": state.log}
+        output.as_json({**told, "preload": preload})
     elif started.fresh:
         output.lines([f"the service is running at {state.address}", f"  process {state.pid}, log {state.log}"])
     else:

@@ -36,10 +36,20 @@ def status_lines(status: Mapping[str, Any], now: datetime | None = None) -> list
     told = status.get("told") or {}
     names = ", ".join(one_line(str(name)) for name in told.get("models") or [])
     lines.append(f"  models: {names}" if names else "  no model is loaded; one is when it is asked for")
+    lines += [f"  {line}" for line in preload_lines(told.get("preload") or [])]
     running, queued = _whole(told, "running"), _whole(told, "queued")
     if running or queued:
         lines.append(f"  {units.plural(running or 0, 'request')} under way, {units.count(queued)} waiting")
     return lines
+
+
+def preload_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Why models that were to be loaded at once are not up, a line each; nothing of those that are on their way."""
+    return [
+        f"{one_line(str(row['name']))} was to be preloaded and is not up: {one_line(str(row['problem']))}"
+        for row in rows
+        if row["problem"]
+    ]
 
 
 def models_lines(rows: Sequence[Mapping[str, Any]], *, width: int | None = None) -> list[str]:

@@ -95,6 +95,7 @@ class Api:
                 "uptime_s": round(self._clock() - self._began, 3),
                 "address": f"{request.scheme}://{request.host}",
                 "models": [state.id for state in states if state.state == "ready"],
+                "preload": self._service.preload,
                 "running": sum(state.running for state in states),
                 "queued": self._service.queued(),
                 "connections": self._connections() if self._connections else None,

@@ -156,6 +156,10 @@ ANSWERS: Doc = {
             "uptime_s": {"type": "number", "minimum": 0},
             "address": _TEXT,
             "models": _list(_TEXT),
+            "preload": {
+                **_list(_object({"name": _TEXT, "model": _MAYBE_TEXT, "problem": _MAYBE_TEXT})),
+                "description": "What was to be loaded at once and was not up yet; problem tells why",
+            },
             "running": _COUNT,
             "queued": _COUNT,
             "connections": _MAYBE_COUNT,

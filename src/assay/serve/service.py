@@ -20,6 +20,7 @@ from assay.serve.limits import Limits
 from assay.serve.model_state import ModelState
 from assay.serve.observer import Observer, Quiet
 from assay.serve.offer import Listed, Route
+from assay.serve.preload import Preload
 from assay.serve.refusal import Refusal, Refused
 from assay.serve.scheduler import Scheduler
 from assay.serve.ticket import Ticket
@@ -47,6 +48,8 @@ class Service:
     ) -> None:
         self.limits = limits
         self.observer: Observer = observer or Quiet()
+        self.preload: list[Preload] = []
+        """What was to be up from the first and was not up yet."""
         self._directory = directory
         self._effects = effects
         self.clock = clock
@@ -68,15 +71,17 @@ class Service:
 
         The observer is told of them, also of what cannot be loaded: that keeps the others from nothing.
         """
-        for name in preload:
+        self.preload = [Preload(name) for name in preload]
+        for one in tuple(self.preload):
             try:
-                offer = (await self._directory.route(name)).offers[0]
+                offer = (await self._directory.route(one.name)).offers[0]
+                one.model = offer.id
                 free = self._effects.available()
                 self._do(self._scheduler.load(offer, self.clock(), keep=True, free=free))
-            except AssayError as error:
-                self.observer.failed(name, error.sentence)
-            except Refused as error:
-                self.observer.failed(name, error.refusal.message)
+            except (AssayError, Refused) as error:
+                one.problem = error.sentence if isinstance(error, AssayError) else error.refusal.message
+                self.observer.failed(one.name, one.problem)
+        self.preload = [one for one in self.preload if one.model not in self._keeper.up]
 
     async def stop(self) -> bool:
         """Serve nothing new, let answers end for ``drain_s``, break those that are left, end every process.
@@ -212,6 +217,7 @@ class Service:
 
     def loaded(self, model: str, seconds: float, slots: int | None) -> None:
         """It is up."""
+        self.preload = [one for one in self.preload if one.model != model]
         self.observer.loaded(model, self._keeper.up[model].offer.engine, seconds)
         self._do(
             self._scheduler.loaded(model, self.clock(), seconds=seconds, slots=slots, free=self._effects.available())
@@ -220,6 +226,9 @@ class Service:
     def failed(self, model: str, refusal: Refusal | None, why: str) -> None:
         """It did not come up; ``refusal`` None: it was killed, which is no fault of its own."""
         self.observer.failed(model, why)
+        for one in self.preload:
+            if one.model == model:
+                one.problem = why.partition("\n")[0] if refusal is None else refusal.message
         now, free = self.clock(), self._effects.available()
         if refusal is None:
             self._do(self._scheduler.died(model, why.partition("\n")[0], now, free=free))
