@@ -140,6 +140,7 @@ def test_the_list_has_each_name_once(here: Here) -> None:
         "alias",
         "variant",
     )
+    assert {one.id: one.tries for one in listed if one.tries} == {"fast": ("notes-0.5m:q8_0", "far")}
     assert "qwen2.5-0.5b" not in kinds
     assert not any("safetensors" in one.id for one in listed)
 

@@ -113,6 +113,9 @@ class Model:
         self.ended = asyncio.Event()
         """Set when a request to it has ended, however."""
         self.problem: str | None = None
+        self.may_load = asyncio.Event()
+        """Until it is set, a load goes on; it is from the first."""
+        self.may_load.set()
         self.broken: str | None = None
         """Why it cannot be started."""
         self.url = ""
@@ -159,12 +162,15 @@ class Models:
 
     async def listed(self) -> tuple[Listed, ...]:
         return tuple(
-            Listed(id=name, kind="alias" if len(ids) == 1 else "route", variant=self.models[ids[0]].offer.variant)
+            Listed(id=name, kind="route", variant=self.models[ids[0]].offer.variant, tries=ids)
+            if len(ids) > 1
+            else Listed(id=name, kind="alias", variant=self.models[ids[0]].offer.variant)
             for name, ids in self.routes.items()
         )
 
     async def start(self, offer: Offer) -> Live:
         model = self.models[offer.id]
+        await model.may_load.wait()
         if model.broken:
             raise EngineStartFailed(f"{model.name} did not start", why=model.broken)
         model.problem = None

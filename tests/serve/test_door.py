@@ -123,6 +123,7 @@ def test_the_models_are_listed_and_found_by_any_name() -> None:
             assert status == 200
             assert [entry["id"] for entry in listed["data"]] == [*names, "fast"]
             assert {entry["object"] for entry in listed["data"]} == {"model"}
+            assert [entry.get("variants") for entry in listed["data"]] == [None] * 4 + [["m", names[1]]]
             for entry in listed["data"]:
                 assert await door.get(f"/v1/models/{entry['id']}") == (200, entry)
             assert await door.get("/v1/models/hf:owner%2Fname@main:q4") == (200, listed["data"][2])

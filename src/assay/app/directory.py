@@ -267,8 +267,10 @@ class Directory:
         listed: dict[str, Listed] = {}
         offers = dict[str, Offer]()
 
-        def add(name: str, kind: Literal["alias", "variant", "route"], variant: Variant) -> None:
-            listed.setdefault(name.lower(), Listed(id=name, kind=kind, variant=variant))
+        def add(
+            name: str, kind: Literal["alias", "variant", "route"], variant: Variant, tries: tuple[str, ...] = ()
+        ) -> None:
+            listed.setdefault(name.lower(), Listed(id=name, kind=kind, variant=variant, tries=tries))
 
         for name in (*self._routes, *self._given, *aliases):
             try:
@@ -277,7 +279,7 @@ class Directory:
                 continue  # it cannot be served now: asking for it says why
             best = route.offers[0].variant
             if name in self._routes:
-                add(name, "route", best)
+                add(name, "route", best, tuple(offer.id for offer in route.offers))
             else:
                 add(best.alias, "alias", best)
             offers |= {offer.id: offer for offer in (*route.offers, *route.others)}

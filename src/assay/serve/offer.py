@@ -70,8 +70,12 @@ class Route(Struct, frozen=True, kw_only=True):
 
 
 class Listed(Struct, frozen=True, kw_only=True):
-    """A name that requests may use, and the variant that it means at this moment."""
+    """A name that requests may use, and the variant that it means at this moment.
+
+    ``tries`` are the ids of what a fallback list tries in turn.
+    """
 
     id: str
     kind: Literal["alias", "variant", "route"]
     variant: Variant
+    tries: tuple[str, ...] = ()

@@ -117,9 +117,11 @@ ANSWERS: Doc = {
             "owned_by": _TEXT,
             "kind": {"enum": ["alias", "variant", "route"]},
             "variant": {**_TEXT, "description": "What the name stands for at this moment"},
+            "variants": {**_list(_TEXT), "description": "What a fallback list tries in turn"},
             "context_length": _MAYBE_COUNT,
             "task": {"enum": ["text-generation", "embedding"]},
-        }
+        },
+        optional=("variants",),
     ),
     "ModelList": _object({"object": {"const": "list"}, "data": _list(ref("Model"))}),
     "LoadedModel": _object(

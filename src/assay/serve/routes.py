@@ -91,6 +91,7 @@ class OpenAi:
             "owned_by": "assay",
             "kind": one.kind,
             "variant": variant.id,
+            **({"variants": one.tries} if one.tries else {}),
             "context_length": variant.context_length,
             "task": "embedding" if variant.embeds else "text-generation",
         }
