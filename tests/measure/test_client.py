@@ -12,6 +12,7 @@ import pytest
 
 from assay.measure.client import Client
 from assay.measure.loop import run
+from assay.measure.wire import messages_of
 from assay.types import NS, Decoding, Endpoint, Prompt, Sample
 from tests.measure.conftest import FaultyServer, running_server
 
@@ -68,6 +69,19 @@ def test_somebody_may_read_along(server: FaultyServer) -> None:
     sample = run(go())
     assert heard == ["echo", ": ", "hello"]
     assert "".join(heard) == sample.text
+
+
+def test_headers_are_told_before_the_text(server: FaultyServer) -> None:
+    told: list[str] = []
+
+    async def go() -> None:
+        async with Client(Endpoint(url=server.url, model="ok", engine="e")) as client:
+            await client.chat(
+                messages_of(PROMPT), {}, BLANK, heard=told.append, headed=lambda head: told.append(head["content-type"])
+            )
+
+    run(go())
+    assert told == ["text/event-stream", "echo", ": ", "hello"]
 
 
 def test_stamps_are_in_the_order_of_events(server: FaultyServer) -> None:

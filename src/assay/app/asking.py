@@ -55,16 +55,16 @@ def run_model(
     decoding = Decoding(max_tokens=settings.max_tokens, temperature=settings.temperature)
     talker = talkers.talker(name)
     question = Prompt(id="prompt", prompt=prompt, system=system)
-    return loop.run(lambda: _once(talker, question, decoding, heard, settings.timeout_s))
+    return loop.run(lambda: ask_once(talker, question, decoding, heard, settings.timeout_s))
 
 
-async def _once(
+async def ask_once(
     talker: Talker, prompt: Prompt, decoding: Decoding, heard: Callable[[str], None] | None, timeout_s: float
 ) -> Answer:
+    """Open ``talker``, ask it and let go of it. Raise as ``run_model``."""
     try:
         await talker.open()
-        opened = talker.place
         sample = await talker.answer(messages_of(prompt), parameters_of(decoding), heard, timeout_s=timeout_s)
     finally:
         await talker.close()
-    return answered(opened, sample)
+    return answered(talker.place, sample)

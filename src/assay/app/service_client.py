@@ -35,20 +35,19 @@ class ServiceClient:
 
     def status(self, *, timeout_s: float = QUICK_S) -> dict[str, Any]:
         """What the service says of itself. Raise ``ServiceError`` where it does not answer."""
-        return _object(self.ask("GET", "/assay/status", timeout_s=timeout_s))
+        return object_of(self.ask("GET", "/assay/status", timeout_s=timeout_s))
 
     def models(self) -> list[dict[str, Any]]:
         """The models that are loaded or about to be. Raise ``ServiceError``."""
-        rows = _object(self.ask("GET", "/assay/models", timeout_s=5.0)).get("models")
-        return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+        return rows_of(self.ask("GET", "/assay/models", timeout_s=5.0))
 
     def load(self, model: str, *, ttl: float | None = None, timeout_s: float = LONG_S) -> dict[str, Any]:
         """Bring a model up; what the service says of it. Raise ``ServiceError`` in its own words where it cannot."""
-        return _object(self.ask("POST", "/assay/load", {"model": model, "ttl": ttl}, timeout_s=timeout_s))
+        return object_of(self.ask("POST", "/assay/load", {"model": model, "ttl": ttl}, timeout_s=timeout_s))
 
     def unload(self, model: str, *, force: bool = False) -> list[str]:
         """Take a model down when idle, with ``force`` at once; the ids of those that go. Raise ``ServiceError``."""
-        told = _object(self.ask("POST", "/assay/unload", {"model": model, "force": force}, timeout_s=60.0))
+        told = object_of(self.ask("POST", "/assay/unload", {"model": model, "force": force}, timeout_s=60.0))
         going = told.get("unloaded")
         return [str(one) for one in going] if isinstance(going, list) else []
 
@@ -75,16 +74,8 @@ class ServiceClient:
                 answer = connection.getresponse()
                 status, text = answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
-            raise ServiceError(
-                f"the service at {self.state.address} does not answer",
-                why=str(error) or type(error).__name__,
-                remedy="assay service logs tells what it does; assay service restart",
-            ) from error
-        told = _decoded(text)
-        if status >= 400:
-            message, _, remedy = _refusal(status, told).partition("; try: ")
-            raise ServiceError(message, remedy=remedy or "assay service ps; assay service logs")
-        return told
+            raise silent(self.state, error) from error
+        return answered(status, text)
 
     def tls(self) -> ssl.SSLContext | None:
         """Trusts the very certificate that the service was given, whatever name it was made for; None: plain HTTP."""
@@ -135,15 +126,40 @@ def not_running(standing: Standing) -> ServiceNotRunning:
     )
 
 
+def answered(status: int, text: bytes) -> Any:
+    """An answer's JSON; raise ``ServiceError`` where it is a refusal, in the service's words."""
+    told = _decoded(text)
+    if status >= 400:
+        message, _, remedy = _refusal(status, told).partition("; try: ")
+        raise ServiceError(message, remedy=remedy or "assay service ps; assay service logs")
+    return told
+
+
+def silent(state: ServiceState, error: Exception) -> ServiceError:
+    """The error where no answer came."""
+    return ServiceError(
+        f"the service at {state.address} does not answer",
+        why=str(error) or type(error).__name__,
+        remedy="assay service logs tells what it does; assay service restart",
+    )
+
+
+def object_of(told: Any) -> dict[str, Any]:
+    """An answer that is an object; an empty one where it is none."""
+    return told if isinstance(told, dict) else {}
+
+
+def rows_of(told: Any) -> list[dict[str, Any]]:
+    """The models of an answer of ``/assay/models``."""
+    rows = object_of(told).get("models")
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
 def _decoded(text: bytes) -> Any:
     try:
         return msgspec.json.decode(text) if text else None
     except msgspec.DecodeError:
         return None
-
-
-def _object(told: Any) -> dict[str, Any]:
-    return told if isinstance(told, dict) else {}
 
 
 def _refusal(status: int, told: Any) -> str:

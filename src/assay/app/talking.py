@@ -90,10 +90,10 @@ class Talkers:
         try:
             variant, reasons, by_path = _best(name, here, sizing)
         except UnknownModel:
-            service = _listing(name, here)
-            if service is None:
+            listed = _listing(name, here)
+            if listed is None:
                 raise
-            return self._of_list(name, service, context_length, time.monotonic() - began)
+            return self._of_list(name, *listed, context_length, time.monotonic() - began)
         found = time.monotonic()
         variant, was_here = brought(variant, here, self._transfers), variant.here
         if variant.format == "remote":
@@ -134,7 +134,9 @@ class Talkers:
             headers=sent_with(variant, api_key(os.environ)) if variant.format == "remote" else None,
         )
 
-    def _of_list(self, name: str, service: ServiceClient, context_length: int | None, found_s: float) -> Talker:
+    def _of_list(
+        self, name: str, service: ServiceClient, variants: list[str], context_length: int | None, found_s: float
+    ) -> Talker:
         wishes = self._wishes
         why_own = _own_flags(wishes, context_length)
         if why_own is not None:
@@ -149,7 +151,14 @@ class Talkers:
             reasons=(f"the first of the service's list {name} that can be had",),
             found_s=found_s,
         )
-        return ServiceTalker(service, place, starting=self._reporter.stage, ttl=wishes.ttl, retain=wishes.retain)
+        return ServiceTalker(
+            service,
+            place,
+            starting=self._reporter.stage,
+            variants=variants,
+            ttl=wishes.ttl,
+            retain=wishes.retain,
+        )
 
 
 def own_because(
@@ -182,8 +191,8 @@ def _own_flags(wishes: Wishes, context_length: int | None) -> str | None:
     return f"{', '.join(given)}: the service loads models in its own way" if given else None
 
 
-def _listing(name: str, here: Here) -> ServiceClient | None:
-    """The service that has a fallback list of that name; None where none has."""
+def _listing(name: str, here: Here) -> tuple[ServiceClient, list[str]] | None:
+    """The service that has a fallback list of that name, and the variants that it tries; None where none has."""
     service = find_service(here.settings.home)
     if service is None:
         return None
@@ -191,7 +200,9 @@ def _listing(name: str, here: Here) -> ServiceClient | None:
         told = service.ask("GET", f"/v1/models/{name}", timeout_s=ASK_S)
     except ServiceError:
         return None
-    return service if isinstance(told, dict) and told.get("kind") == "route" else None
+    if not isinstance(told, dict) or told.get("kind") != "route":
+        return None
+    return service, [str(one) for one in told.get("variants") or ()]
 
 
 def unserved_because(service: ServiceClient, variant: Variant) -> str | None:

@@ -28,12 +28,15 @@ KEEP_ALIVE_S = 2.0
 _REFUSALS = frozenset({400, 422})
 _COUNTING_FIELDS = ("stream_options", "continuous_usage_stats", "include_usage")
 
+Headed = Callable[[Mapping[str, str]], None]
+
 
 @dataclass
 class _Exchange:
     """One request and what came back of it."""
 
     transcript: Transcript = field(default_factory=Transcript)
+    headed: Headed | None = None
     sent_ns: int | None = None
     first_byte_ns: int | None = None
     done_ns: int | None = None
@@ -121,12 +124,16 @@ class Client:
         stream: bool = True,
         timeout_s: float = 120.0,
         heard: Callable[[str], None] | None = None,
+        headed: Headed | None = None,
     ) -> Sample:
-        """The same for a whole conversation; ``parameters`` are fields of the request, those that are None left out."""
+        """The same for a whole conversation; ``parameters`` are fields of the request, those that are None left out.
+
+        ``headed`` gets the headers of the answer before its text comes.
+        """
         while True:
             counting = self._counting
             body = request_body(self._model, messages, parameters, stream=stream, counting=counting)
-            exchange = _Exchange(Transcript(heard))
+            exchange = _Exchange(Transcript(heard), headed)
             await self._run(exchange, body, timeout_s)
             if not (stream and exchange.refused_counting and counting < Counting.NOTHING):
                 return self._sample(exchange, blank)
@@ -152,6 +159,8 @@ class Client:
         request = self._session.post(self._url, data=body, allow_redirects=False, trace_request_ctx=exchange)
         async with request as response:
             exchange.first_byte_ns = time.monotonic_ns()
+            if exchange.headed is not None:
+                exchange.headed(response.headers)
             if response.status == 200:
                 await read_body(response, exchange.transcript)
                 return
