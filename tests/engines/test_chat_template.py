@@ -56,3 +56,43 @@ def test_the_callers_messages_stay_as_they_are() -> None:
     messages = [{"role": "user", "content": "a"}]
     render("{{ messages[0].update({'content': 'b'}) if false }}", messages)
     assert messages == [{"role": "user", "content": "a"}]
+
+
+HERMES = (
+    "{% for m in messages %}{% if m.role in ('user', 'assistant') or (m.role == 'system' and loop.first) %}"
+    "<{{ m.role }}>{{ m.content | trim }}{% elif m.role == 'tool' %}<tool_response>{{ m.content }}{% endif %}"
+    "{% endfor %}"
+)
+
+
+def said(role: str, content: str = "be brief") -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+def test_a_developer_is_the_system_to_a_template_that_knows_no_other() -> None:
+    assert render(HERMES, [said("developer"), *USER]) == "<system>be brief<user>Hi <b> é"
+    knows = HERMES + "{% for m in messages if m.role == 'developer' %}<developer>{{ m.content }}{% endfor %}"
+    assert render(knows, [said("developer"), *USER]) == "<user>Hi <b> é<developer>be brief"
+
+
+def test_a_message_reaches_the_prompt_whatever_is_in_it() -> None:
+    assert render(HERMES, [*USER, said("tool", ""), said("tool", " 4 ")]).endswith("<tool_response><tool_response> 4 ")
+    strict = (
+        HERMES
+        + "{% for m in messages if m.role == 'tool' and m.content != '4' %}{{ raise_exception('4') }}{% endfor %}"
+    )
+    assert render(strict, [*USER, said("tool", "4")]).endswith("<tool_response>4")
+
+
+@pytest.mark.parametrize(
+    ("messages", "place"),
+    [
+        ([*USER, said("function")], 1),
+        ([said("system"), *USER, said("developer")], 2),
+        ([said("tool"), *USER, said("function"), said("tool")], 2),
+    ],
+)
+def test_a_message_that_the_template_leaves_out_is_refused(messages: Any, place: int) -> None:
+    with pytest.raises(Refused, match=f"leaves out this message of the role {messages[place]['role']}") as refused:
+        render(HERMES, messages)
+    assert (refused.value.param, refused.value.code) == (f"messages[{place}].role", "unsupported_parameter")

@@ -235,6 +235,14 @@ def test_text_parts_are_joined_and_other_fields_of_a_message_kept() -> None:
     )
 
 
+def test_what_an_assistant_refused_with_is_its_content() -> None:
+    refused = {"role": "assistant", "content": None, "refusal": "I will not."}
+    answered = {"role": "assistant", "content": "Yes.", "refusal": None}
+    assert [m["content"] for m in chat(messages=[refused, answered]).messages] == ["I will not.", "Yes."]
+    with pytest.raises(Refused):
+        chat(messages=[{**refused, "role": "user"}])
+
+
 def test_shapes_of_a_prompt() -> None:
     assert complete(prompt="a").texts == ("a",)
     assert complete(prompt=["a", "b"]).texts == ("a", "b")

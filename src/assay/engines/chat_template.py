@@ -19,6 +19,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from assay.engines.worker.model import Message, Refused
 
+_OFTEN_LEFT_OUT = frozenset({"developer", "tool", "function"})
+"""Roles that many templates do not know."""
+
 
 class ChatTemplate:
     """A compiled template; ``special`` holds the tokens it may name: ``bos_token``, ``eos_token`` and the like."""
@@ -29,7 +32,39 @@ class ChatTemplate:
         self._template = _environment().from_string(source)
 
     def render(self, messages: Sequence[Message], options: Mapping[str, Any]) -> str:
-        """The text of the whole prompt, up to where the answer begins; raise ``Refused`` with the template's reason."""
+        """The text of the whole prompt, up to where the answer begins; raise ``Refused`` with the template's reason.
+
+        A developer's message is a system message to a template that does not speak of developers. A message that the
+        template leaves out, as some do with results of tools, is refused, too.
+        """
+        known = [self._known(message) for message in messages]
+        text = self._rendered(known, options)
+        roles = {i: message["role"] for i, message in enumerate(messages) if message["role"] in _OFTEN_LEFT_OUT}
+        if roles:
+            self._refuse_left_out(known, options, roles)
+        return text
+
+    def _known(self, message: Message) -> Message:
+        if message["role"] == "developer" and "developer" not in self.source:
+            return {**message, "role": "system"}
+        return message
+
+    def _refuse_left_out(
+        self, messages: Sequence[Message], options: Mapping[str, Any], roles: Mapping[int, str]
+    ) -> None:
+        """The messages that ``roles`` names must reach the prompt: words in their place are looked for in it."""
+        words = {i: f"zqx{i}xqz" for i in roles}
+        marked = [{**message, "content": words.get(i, message["content"])} for i, message in enumerate(messages)]
+        try:
+            text = self._rendered(marked, options)
+        except Refused:
+            return  # it looks into such messages, so it knows them
+        for i, word in words.items():
+            if word not in text:
+                message = f"messages[{i}]: this model's chat template leaves out this message of the role {roles[i]}"
+                raise Refused(message, param=f"messages[{i}].role", code="unsupported_parameter")
+
+    def _rendered(self, messages: Sequence[Message], options: Mapping[str, Any]) -> str:
         values = {"tools": None, "documents": None, **self._special, **options}
         values |= {"messages": [dict(message) for message in messages], "add_generation_prompt": True}
         try:

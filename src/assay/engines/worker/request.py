@@ -243,12 +243,13 @@ def _message(message: Any, where: str) -> Message:
     role = message.get("role")
     if not isinstance(role, str) or role not in ROLES:
         raise wrong(f"{where}.role", f"one of {', '.join(sorted(ROLES))}", role)
-    return {**read_calls(message, where), "content": _content(message.get("content"), role, f"{where}.content")}
-
-
-def _content(content: Any, role: str, where: str) -> str:
+    content = message.get("content")
     if content is None and role == "assistant":
-        return ""
+        content = message["refusal"] if isinstance(message.get("refusal"), str) else ""
+    return {**read_calls(message, where), "content": _content(content, f"{where}.content")}
+
+
+def _content(content: Any, where: str) -> str:
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
