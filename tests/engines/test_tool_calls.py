@@ -32,9 +32,11 @@ def accept(name: str, _arguments: Mapping[str, Any]) -> bool:
     return name in NAMES
 
 
-def run(known: CallFormat, pieces: Sequence[str], *, sure: bool = False, single: bool = False) -> Told:
+def run(
+    known: CallFormat, pieces: Sequence[str], *, sure: bool = False, single: bool = False, only: bool = False
+) -> Told:
     """The text that came out, and the calls as names and arguments."""
-    stream = CallStream(known, NAMES, accept, sure=sure, single=single)
+    stream = CallStream(known, NAMES, accept, sure=sure, single=single, only=only)
     parts = [part for piece in pieces for part in stream.feed(piece)] + stream.finish()
     text = "".join(part for part in parts if isinstance(part, str))
     calls: dict[int, list[str]] = {}
@@ -189,6 +191,31 @@ def test_a_cut_call_is_text() -> None:
         '{"name": "weather", "parameters": {"city"',
         [],
     )
+
+
+@pytest.mark.parametrize("known", FORMATS)
+def test_what_is_left_of_a_cut_call_is_dropped_where_there_are_only_calls(known: CallFormat) -> None:
+    made = [("weather", {"city": "Oslo"}), ("send_mail", {"to": "a"})][: 1 if known.bare else 2]
+    whole = written(known, made)
+    for end in range(len(whole)):
+        text, found = run(known, [whole[:end]], sure=True, only=True)
+        assert text == ""
+        assert [name for name, _ in found] == [name for name, _ in made[: len(found)]]
+        for (_, arguments), (_, whole_arguments) in zip(found, made, strict=False):
+            assert json.dumps(whole_arguments).startswith(arguments)
+
+
+@pytest.mark.parametrize("known", FORMATS)
+def test_an_answer_knows_whether_it_was_cut_within_a_call(known: CallFormat) -> None:
+    whole = written(known, [("weather", {"city": "Oslo"})])
+    start, end = (1 if known.bare else len(known.opening[0])), whole.index("}") + 1
+    for place in range(len(whole) + 1):
+        stream = CallStream(known, NAMES, accept, sure=True)
+        stream.feed(whole[:place])
+        assert stream.cut == (start <= place < end)
+    free = CallStream(known, NAMES, accept)
+    free.feed(whole[:end])
+    assert not free.cut
 
 
 def test_a_model_that_marks_nothing_may_answer_in_json() -> None:

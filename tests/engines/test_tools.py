@@ -249,6 +249,48 @@ def test_a_forced_call_that_does_not_come_is_an_error(with_script: Callable[...,
     with_script(use, context=2048, template=TEMPLATE, features=["grammar"], pieces=pieces("I call nobody."))
 
 
+FORCED = {"tools": TOOLS, "tool_choice": "required"}
+
+
+def test_a_stop_string_within_a_forced_call_makes_it_no_call(with_script: Callable[..., None]) -> None:
+    async def use(client: Any) -> None:
+        _, body = await client.chat(**FORCED, stop="slo")
+        choice = body["choices"][0]
+        assert choice["finish_reason"] == "stop"
+        assert choice["message"]["tool_calls"][0]["function"]["arguments"] == '{"city": "O'
+        assert streamed(await client.stream(**FORCED, stop="slo"))[2] == "stop"
+        _, body = await client.chat(**FORCED, stop="</tool_call>")
+        assert body["choices"][0]["finish_reason"] == "tool_calls"
+        assert len(body["choices"][0]["message"]["tool_calls"]) == 1
+
+    with_script(use, context=2048, template=TEMPLATE, features=["grammar"], pieces=pieces(f"{CALL}\n{CALL}"))
+
+
+def test_a_stop_string_within_the_last_of_several_calls_is_a_stop(with_script: Callable[..., None]) -> None:
+    async def use(client: Any) -> None:
+        for stop, count in (("ergen", 2), ("lock", 1)):
+            _, body = await client.chat(**FORCED, stop=stop)
+            choice = body["choices"][0]
+            assert (choice["finish_reason"], choice["message"]["content"]) == ("stop", None)
+            assert len(choice["message"]["tool_calls"]) == count
+
+    answer = f"{CALL}\n{CALL.replace('Oslo', 'Bergen').replace('weather', 'clock')}"
+    with_script(use, context=2048, template=TEMPLATE, features=["grammar"], pieces=pieces(answer))
+
+
+def test_a_forced_call_that_the_limit_cuts_is_no_text(with_script: Callable[..., None]) -> None:
+    answer = pieces(f"{CALL}\n{CALL}")
+
+    async def use(client: Any) -> None:
+        for tokens in range(1, len(answer)):
+            _, body = await client.chat(**FORCED, max_tokens=tokens)
+            choice = body["choices"][0]
+            assert (choice["message"]["content"], choice["finish_reason"]) == (None, "length")
+        assert streamed(await client.stream(**FORCED, max_tokens=4)) == ("", [], "length")
+
+    with_script(use, context=2048, template=TEMPLATE, features=["grammar"], pieces=answer)
+
+
 def test_one_call_is_told_where_one_is_wanted(with_script: Callable[..., None]) -> None:
     async def use(client: Any) -> None:
         _, body = await client.chat(tools=TOOLS, parallel_tool_calls=False)

@@ -25,12 +25,14 @@ class Calls(Struct, frozen=True, kw_only=True):
     schemas: Mapping[str, str]
     sure: bool
     single: bool
+    only: bool
+    """Whether an answer is calls and nothing else."""
     must: bool
-    """Whether an answer that ends by itself without a call is an error."""
+    """Whether an answer that ends by itself without whole calls is an error."""
 
     def stream(self) -> CallStream:
         """For one answer."""
-        return CallStream(self.format, self.names, self.accepts, sure=self.sure, single=self.single)
+        return CallStream(self.format, self.names, self.accepts, sure=self.sure, single=self.single, only=self.only)
 
     def accepts(self, name: str, arguments: Mapping[str, Any]) -> bool:
         """Whether this is a call of one of the functions."""
@@ -90,10 +92,10 @@ class _Answer:
         if self._stream is None:
             return [delta]
         rest = _told(self._stream.finish(), structs.replace(delta, finish=None))
-        if delta.finish == "stop" and self._stream.calls:
+        if delta.finish == "stop" and self._stream.calls and not self._stream.cut:
             delta = structs.replace(delta, finish="tool_calls")
         elif delta.finish == "stop" and self._must:
-            delta = _left_its_form(delta, "it calls no function")
+            delta = _left_its_form(delta, "a call is missing or cut off")
         return [*rest, delta]
 
 
@@ -129,11 +131,13 @@ def plan_output(model: Model, ask: Ask) -> Output:
     if tools is None:
         return Output(json_schema=schema, checked=schema is not None and not ask.stop)
     known = _format(model)
-    sure = tools.choice == "required" or schema is not None
+    only = tools.choice == "required"
+    sure = only or schema is not None
     schemas = {function.name: function.schema() for function in tools.functions if sure or function.strict}
     names = tuple(function.name for function in tools.functions)
-    must = tools.choice == "required" and not ask.stop
-    calls = Calls(format=known, names=names, schemas=schemas, sure=sure, single=not tools.parallel, must=must)
+    must = only and not ask.stop
+    single = not tools.parallel
+    calls = Calls(format=known, names=names, schemas=schemas, sure=sure, single=single, only=only, must=must)
     if not sure:
         return Output(markers=known.markers, calls=calls)
     if "grammar" not in model.features:

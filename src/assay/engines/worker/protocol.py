@@ -43,6 +43,7 @@ class Shapes:
     def __init__(self, ask: Ask, prompt_tokens: int | None) -> None:
         self._chat = ask.messages is not None
         self._ask = ask
+        self._called = ask.tools is not None and ask.tools.choice == "required"
         self.prompt_tokens = prompt_tokens
         kind = "chatcmpl" if self._chat else "cmpl"
         self._head: dict[str, Any] = {
@@ -93,7 +94,7 @@ class Shapes:
         choices = [
             {
                 "index": i,
-                **({"message": _message(text, calls[i])} if self._chat else {"text": text}),
+                **({"message": _message(text, calls[i], called=self._called)} if self._chat else {"text": text}),
                 "logprobs": self._logprobs(told[i]) if self._ask.top_logprobs is not None else None,
                 "finish_reason": finish,
             }
@@ -143,7 +144,7 @@ def _call_part(part: CallPart) -> dict[str, Any]:
     return {"index": part.index, "id": part.id, "type": "function", "function": function}
 
 
-def _message(text: str, calls: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    if not calls:
-        return {"role": "assistant", "content": text}
-    return {"role": "assistant", "content": text or None, "tool_calls": list(calls)}
+def _message(text: str, calls: Sequence[dict[str, Any]], *, called: bool) -> dict[str, Any]:
+    """``called``: the answer had to be calls, of which none may have come before it was cut."""
+    message = {"role": "assistant", "content": text or None if calls or called else text}
+    return {**message, "tool_calls": list(calls)} if calls else message

@@ -36,16 +36,25 @@ class CallStream:
     What comes out does not depend on how the text was split, but for where parts begin. Text is held back while it may
     be a call, a call until it is whole and known to be right: one that is not comes out as plain text. With ``sure``
     (a grammar sees to it that calls are right) arguments come out as they come in. Blanks beside calls are dropped.
-    With ``single`` an answer is over with its first call.
+    With ``single`` an answer is over with its first call; with ``only`` it is calls and nothing else, and what is left
+    of one that was cut is dropped.
     """
 
     def __init__(
-        self, known: CallFormat, names: tuple[str, ...], accept: Accept, *, sure: bool = False, single: bool = False
+        self,
+        known: CallFormat,
+        names: tuple[str, ...],
+        accept: Accept,
+        *,
+        sure: bool = False,
+        single: bool = False,
+        only: bool = False,
     ) -> None:
         self._format = known
         self._accept = accept
         self._sure = sure
         self._single = single
+        self._only = only
         self._heads = {known.head(name): name for name in names}
         self._rest = ""
         self._blank = ""
@@ -55,6 +64,11 @@ class CallStream:
         self._json = _Scan()
         self.calls = 0
         """How many have come so far."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether an answer that ends here ends within a call that a grammar holds to its form."""
+        return self._sure and self._mode in ("call", "arguments")
 
     def feed(self, text: str) -> list[Part]:
         """Take the next text; return what is certain now."""
@@ -66,6 +80,8 @@ class CallStream:
 
     def finish(self) -> list[Part]:
         """The answer is over: return what was held back."""
+        if self._only:
+            return []
         parts: list[Part] = []
         if self._mode == "call":
             self._say(self._opened + self._rest, parts)
