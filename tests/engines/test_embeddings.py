@@ -287,6 +287,25 @@ def test_only_so_many_texts_are_taken() -> None:
         read_embeddings({"model": "m", "input": ["a"] * (MAX_INPUTS + 1)}, Width())  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "neutral"),
+    [
+        ("truncate_prompt_tokens", 2, -1),
+        ("add_special_tokens", False, True),
+        ("pooling", "cls", None),
+        ("normalize", False, True),
+        ("truncate", True, False),
+        ("embd_normalize", -1, 2),
+    ],
+)
+def test_what_would_change_the_vectors_is_refused_unless_neutral(name: str, value: Any, neutral: Any) -> None:
+    asked = {"model": "m", "input": "a"}
+    with pytest.raises(Refused) as refused:
+        read_embeddings({**asked, name: value}, Width())  # type: ignore[arg-type]
+    assert (refused.value.param, refused.value.code) == (name, "unsupported_parameter")
+    assert read_embeddings({**asked, name: neutral}, Width()).texts == ("a",)  # type: ignore[arg-type]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -149,6 +149,32 @@ def test_what_is_wrong_is_named(body: dict[str, Any], param: str) -> None:
         ("guided_json", {"type": "object"}, None),
         ("continue_final_message", True, False),
         ("add_generation_prompt", False, True),
+        ("repeat_penalty", 1.3, 1.0),
+        ("repeat_last_n", 8, 64),
+        ("n_predict", 2, -1),
+        ("max_new_tokens", 2, None),
+        ("allowed_token_ids", [5], None),
+        ("truncate_prompt_tokens", 3, -1),
+        ("dry_multiplier", 0.8, 0.0),
+        ("xtc_probability", 0.5, 0.0),
+        ("dynatemp_range", 1, 0.0),
+        ("top_n_sigma", 1, -1.0),
+        ("samplers", ["top_k"], None),
+        ("no_repeat_ngram_size", 2, 0),
+        ("length_penalty", 2, 1.0),
+        ("logits_processors", ["x"], []),
+        ("documents", [{"text": "a"}], []),
+        ("guided_decoding", {"json": {}}, None),
+        ("add_special_tokens", True, False),
+        ("skip_special_tokens", False, True),
+        ("stop_sequences", ["M"], []),
+        ("t_max_predict_ms", 5, -1),
+        ("options", {"num_predict": 2}, {}),
+        ("format", "json", ""),
+        ("system", "You", ""),
+        ("template", "{{ .Prompt }}", ""),
+        ("think", False, None),
+        ("prompt_logprobs", 0, False),
     ],
 )
 def test_fields_that_would_change_the_answer_are_refused_unless_neutral(name: str, value: Any, neutral: Any) -> None:
@@ -156,6 +182,31 @@ def test_fields_that_would_change_the_answer_are_refused_unless_neutral(name: st
         chat(**{name: value})
     assert (refused.value.param, refused.value.code) == (name, "unsupported_parameter")
     assert chat(**{name: neutral}) == chat()
+
+
+def test_each_route_has_its_own_neutral_values() -> None:
+    assert complete(add_special_tokens=True) == complete()
+    with pytest.raises(Refused, match="add_special_tokens"):
+        complete(add_special_tokens=False)
+    with pytest.raises(Refused, match="response_format"):
+        complete(response_format={"type": "json_object"})
+
+
+def test_fields_that_change_no_answer_are_passed_over() -> None:
+    assert chat(cache_prompt=False, id_slot=1, mirostat_tau=3, dry_base=2, guided_decoding_backend="x") == chat()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("messages", []), ("tools", []), ("add_generation_prompt", False), ("add_generation_prompt", 1)],
+)
+def test_what_a_template_gets_from_elsewhere_is_no_option_of_it(name: str, value: Any) -> None:
+    with pytest.raises(Refused, match=name) as refused:
+        chat(chat_template_kwargs={name: value})
+    assert refused.value.param == f"chat_template_kwargs.{name}"
+    assert (
+        chat(chat_template_kwargs={"add_generation_prompt": True, "documents": []}).template_options["documents"] == []
+    )
 
 
 def test_logprobs_of_a_chat_are_a_flag_and_a_number() -> None:

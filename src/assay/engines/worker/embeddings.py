@@ -12,13 +12,12 @@ from typing import Any
 from msgspec import Struct
 
 from assay.engines.worker.choices import Counters
-from assay.engines.worker.fields import integer, unsupported, wrong
+from assay.engines.worker.fields import integer, wrong
+from assay.engines.worker.foreign_fields import EMBEDDINGS, refuse_foreign
 from assay.engines.worker.model import Embedder, Model, PromptInput, Refused, Vector
 from assay.engines.worker.request import model_id, prompts
 
 MAX_INPUTS = 2048
-_CHANGING = ("input_type", "task", "prompt_name", "instruction", "instructions", "normalize", "truncate")
-"""Other servers' fields that would change the vectors."""
 
 
 class EmbeddingAsk(Struct, frozen=True, kw_only=True):
@@ -38,9 +37,7 @@ def read_embeddings(body: Mapping[str, Any], model: Model) -> EmbeddingAsk:
             param="model",
             code="unsupported",
         )
-    for name in _CHANGING:
-        if body.get(name) is not None:
-            raise unsupported(name)
+    refuse_foreign(body, EMBEDDINGS)
     encoding = body.get("encoding_format")
     if encoding not in (None, "float", "base64"):
         raise wrong("encoding_format", "float or base64", encoding)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from assay.engines.worker.fields import boolean, integer, number, unsupported, wrong
+from assay.engines.worker.foreign_fields import CHAT, COMPLETION, refuse_foreign
 from assay.engines.worker.model import Feature, Message, Refused, Sampling
 from assay.engines.worker.tools import Tools, read_calls, read_tools
 
@@ -51,7 +52,7 @@ class Ask(Struct, frozen=True, kw_only=True):
 
 def read_chat(body: Mapping[str, Any], features: frozenset[Feature]) -> Ask:
     """Check the body of ``/v1/chat/completions``; raise ``Refused``."""
-    _refuse_unsupported(body, "echo")
+    refuse_foreign(body, CHAT)
     return _read(
         body,
         features,
@@ -65,7 +66,7 @@ def read_chat(body: Mapping[str, Any], features: frozenset[Feature]) -> Ask:
 
 def read_completion(body: Mapping[str, Any], features: frozenset[Feature]) -> Ask:
     """Check the body of ``/v1/completions``; raise ``Refused``."""
-    _refuse_unsupported(body, "top_logprobs", "tools", "tool_choice", "response_format")
+    refuse_foreign(body, COMPLETION)
     texts, ids = prompts(body)
     return _read(
         body, features, texts=texts, ids=ids, top_logprobs=_completion_logprobs(body), echo=boolean(body, "echo")
@@ -202,6 +203,12 @@ def _template_options(body: Mapping[str, Any]) -> Mapping[str, Any]:
         return {}
     if not isinstance(options, dict):
         raise wrong("chat_template_kwargs", "an object", options)
+    for name in ("messages", "tools"):
+        if name in options:
+            param = f"chat_template_kwargs.{name}"
+            raise Refused(f"{param} would not count: send {name} beside chat_template_kwargs", param=param)
+    if options.get("add_generation_prompt", True) is not True:
+        raise unsupported("chat_template_kwargs.add_generation_prompt")
     return options
 
 
@@ -281,45 +288,3 @@ def prompts(
 
 def _is_ids(entries: list[Any]) -> bool:
     return bool(entries) and all(type(entry) is int and entry >= 0 for entry in entries)
-
-
-_off: Callable[[Any], bool] = lambda value: value in (None, False, 0, "", [], {})  # noqa: E731
-_NEUTRAL: dict[str, Callable[[Any], bool]] = {
-    "prompt_logprobs": lambda value: value is None or value is False,
-    "functions": _off,
-    "function_call": lambda value: value in (None, "none", "auto"),
-    "modalities": lambda value: value is None or value == ["text"],
-    "audio": _off,
-    "prediction": _off,
-    "web_search_options": _off,
-    "reasoning_effort": _off,
-    "verbosity": _off,
-    "suffix": _off,
-    "best_of": lambda value: value is None or value == 1,
-    "use_beam_search": _off,
-    "min_tokens": _off,
-    "ignore_eos": _off,
-    "stop_token_ids": _off,
-    "include_stop_str_in_output": _off,
-    "bad_words": _off,
-    "grammar": _off,
-    "json_schema": _off,
-    "structured_outputs": _off,
-    "guided_json": _off,
-    "guided_regex": _off,
-    "guided_choice": _off,
-    "guided_grammar": _off,
-    "mirostat": _off,
-    "typical_p": lambda value: value in (None, 1),
-    "continue_final_message": _off,
-    "add_generation_prompt": lambda value: value in (None, True),
-    "chat_template": _off,
-}
-"""Fields that would change the answer, with the values under which they would not."""
-
-
-def _refuse_unsupported(body: Mapping[str, Any], *others: str) -> None:
-    """``others`` are fields of the other route."""
-    for name, neutral in (*_NEUTRAL.items(), *((name, _off) for name in others)):
-        if name in body and not neutral(body[name]):
-            raise unsupported(name)
