@@ -84,6 +84,18 @@ def test_prompts_are_reused_only_where_asked_and_told(variant: Variant, live: Li
     live(variant, EngineOptions(context_length=256, extra=extra), use)
 
 
+def test_with_a_seed_the_prompt_is_read_anew(variant: Variant, live: Live) -> None:
+    async def use(client: Any) -> None:
+        asked: dict[str, Any] = {"prompt": [5] * 100, "max_tokens": 2, "temperature": 0}
+        counts = []
+        for more in ({}, {"seed": 3}, {}):
+            _, body = await client.post("/completions", **asked, **more)
+            counts.append(body["usage"]["prompt_tokens_details"]["cached_tokens"])
+        assert counts == [0, 0, 99]
+
+    live(variant, EngineOptions(context_length=256, slots=1, extra={"cache_prompt": "true"}), use)
+
+
 def test_a_file_without_a_template_serves_completions_only(variant: Variant, live: Live, tmp_path: Path) -> None:
     bare = tmp_path / "bare.gguf"
     key = b"tokenizer.chat_template"

@@ -196,12 +196,20 @@ def _body(generation: Generation, *, context: int, cache: bool) -> dict[str, Any
         "prompt": generation.prompt.ids,
         "n_predict": generation.max_tokens,
         "stream": True,
-        "cache_prompt": cache or generation.echo,  # an echo has read the prompt already
+        "cache_prompt": _may_reuse(generation, cache=cache),
         "timings_per_token": True,
         "return_progress": True,
         **_sampling(generation.sampling, context),
         **_told(generation),
     }
+
+
+def _may_reuse(generation: Generation, *, cache: bool) -> bool:
+    """Whether what the slot has read is kept. A part that was read alone has other last digits than within a whole.
+
+    So with a seed, which is to repeat an answer, the prompt is read anew; an echo has just read it.
+    """
+    return generation.echo or (cache and generation.sampling.seed is None)
 
 
 def _told(generation: Generation) -> dict[str, Any]:

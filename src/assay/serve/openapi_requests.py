@@ -73,7 +73,10 @@ _SAMPLING: Doc = {
     "top_p": _number(0, 1, "Only the likeliest tokens with this share together", exclusiveMinimum=0),
     "top_k": _integer("Only so many of the likeliest tokens; 0 and -1: all", -1),
     "min_p": _number(0, 1, "Only tokens with this share of the likeliest one's probability"),
-    "seed": _integer("The same seed and request give the same text, alone on the engine"),
+    "seed": _integer(
+        "The same seed and request give the same text, alone on the engine: the prompt is read anew. Without one, what "
+        "was kept of it may turn a close call the other way, at temperature 0 too"
+    ),
     "repetition_penalty": _number(0.01, 100, "Above 1, what was said becomes less likely"),
     "frequency_penalty": _number(-2, 2, "For each time that a token was said"),
     "presence_penalty": _number(-2, 2, "For a token that was said at all"),
