@@ -96,6 +96,17 @@ def test_with_a_seed_the_prompt_is_read_anew(variant: Variant, live: Live) -> No
     live(variant, EngineOptions(context_length=256, slots=1, extra={"cache_prompt": "true"}), use)
 
 
+def test_a_top_k_beyond_every_vocabulary_is_no_bound(variant: Variant, live: Live) -> None:
+    async def use(client: Any) -> None:
+        texts = []
+        for top_k in (10**6, 2**31, 2**32 + 1, 2**63 - 1):
+            _, body = await client.complete([5] * 9, max_tokens=20, temperature=5, seed=3, top_k=top_k)
+            texts.append(body["choices"][0]["text"])
+        assert texts == texts[:1] * 4
+
+    live(variant, EngineOptions(context_length=256, slots=1), use)
+
+
 def test_a_file_without_a_template_serves_completions_only(variant: Variant, live: Live, tmp_path: Path) -> None:
     bare = tmp_path / "bare.gguf"
     key = b"tokenizer.chat_template"

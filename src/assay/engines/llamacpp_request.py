@@ -15,6 +15,7 @@ from assay.engines.worker.grammar import grammar_of
 from assay.engines.worker.model import READ, Echo, Emit, End, Generation, Piece, Sampling, TokenLogprob
 
 _RANDOM_SEED = 0xFFFFFFFF
+_MOST_TOP_K = 2**31 - 1
 IdsOf = Callable[[str], Sequence[int]]
 """The tokens of a text, special ones recognised."""
 
@@ -243,7 +244,7 @@ def _sampling(sampling: Sampling, context: int) -> dict[str, Any]:
     return {
         **penalties,
         "temperature": sampling.temperature,
-        "top_k": sampling.top_k,
+        "top_k": min(sampling.top_k, _MOST_TOP_K),
         "top_p": sampling.top_p,
         "min_p": sampling.min_p,
         "seed": _RANDOM_SEED if sampling.seed is None else sampling.seed % _RANDOM_SEED,
