@@ -7,6 +7,7 @@
 ``endless``: after the pieces, wait for a cancel, and only then end;
 ``die_at``/``error_at``: before that piece, the process dies by SIGKILL / the generation fails;
 ``break_at``: as ``error_at``, and the engine says that it is broken;
+``cached``: it calls so many tokens of each prompt cached;
 ``reads``: this many times it tells that a part of the prompt was read, before the pieces;
 ``tells``: it has log-probabilities, bias and echo: piece number i has the log-probability ``-(i + 1) / 8``, and so has
 each byte of a prompt but the first; in its place ``|0|``, ``|1|`` and so on are the likeliest;
@@ -158,7 +159,7 @@ class Answer:
         if script.get("endless"):
             self.cancelled.wait()
             return End(reason="cancelled")
-        return End(reason=script.get("end", "stop"))
+        return End(reason=script.get("end", "stop"), cached_tokens=script.get("cached"))
 
     def told(self, i: int, data: bytes) -> tuple[TokenLogprob, ...]:
         count = self.generation.top_logprobs

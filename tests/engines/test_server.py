@@ -91,6 +91,15 @@ def test_an_answer_in_one_body(with_script: RunScript) -> None:
     with_script(use, pieces=pieces("one", " two"))
 
 
+def test_what_was_cached_of_a_prompt_is_counted_once(with_script: RunScript) -> None:
+    async def use(client: Any) -> None:
+        _, body = await client.complete(["hallo", "welt!"], n=3)
+        assert body["usage"]["prompt_tokens"] == 10
+        assert body["usage"]["prompt_tokens_details"] == {"cached_tokens": 8}
+
+    with_script(use, pieces=pieces("a"), cached=4)
+
+
 def test_a_character_split_over_tokens_comes_whole(with_script: RunScript) -> None:
     split = [bytes([byte]) for byte in "é漢🙂".encode()]
 

@@ -172,11 +172,15 @@ class Choices:
         self._counters.running -= 1
         choice.ended = True
         self._start_next()
-        if end.cached_tokens is not None:
+        if end.cached_tokens is not None and self._begins_prompt(i):
             self.cached_tokens = (self.cached_tokens or 0) + end.cached_tokens
         if choice.finish is None:
             reason = "error" if end.error is not None else end.reason
             self._finish(i, choice, choice.stream.finish(), reason, end.error)
+
+    def _begins_prompt(self, i: int) -> bool:
+        """Whether this is the first answer to its prompt, whose tokens are counted once."""
+        return i == 0 or self._generations[i].prompt is not self._generations[i - 1].prompt
 
     def _finish(self, i: int, choice: _Choice, text: str, finish: str, error: str | None = None) -> None:
         if text:
