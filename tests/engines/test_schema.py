@@ -214,6 +214,11 @@ def test_keywords_that_are_not_enforced_are_named(schema: dict[str, Any]) -> Non
         ({"type": "object", "required": ["a"], "additionalProperties": False}, "nsatisfiable"),
         ({"type": "object", "properties": {"a": {"pattern": "^(?=a)"}}, "required": ["a"]}, "look-around"),
         ({"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, "oneOf"),
+        ({"type": "object", "oneOf": [{"$ref": "#/const"}], "const": {"type": "object", "required": 1}}, "no schema"),
+        (
+            {"type": "object", "properties": {"a": {"oneOf": [{"$ref": "#"}, {"type": "object"}]}}},
+            "oneOf at $.properties.a c",
+        ),
         ({"type": "object", "properties": {"a": {"const": float("inf")}}}, "JSON has not"),
         ({"type": "object", "properties": {"a": {"enum": ["x" * 200_000]}}}, "bytes"),
     ],
@@ -285,6 +290,48 @@ def test_recursion_and_references_work() -> None:
     assert {"{}", '{"a": {}}'} <= answers
     either = {"anyOf": [{"$ref": "#/properties/a"}, {"const": 1}]}
     read_schema({"type": "object", "properties": {"a": {"type": "array", "items": either, "minItems": 1}}}, "f")
+
+
+def kind(name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {"kind": {"type": "string", "const": name}, **more},
+        "required": ["kind", *more],
+        "additionalProperties": False,
+    }
+
+
+def test_objects_that_a_property_tells_apart_may_be_one_of() -> None:
+    pet = {"oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}], "discriminator": {"propertyName": "kind"}}
+    dog = kind("dog", n={"type": "boolean"})
+    dog["properties"]["kind"] = {"enum": ["dog", "wolf"]}
+    definitions = {"Cat": kind("cat", m={"type": "boolean"}), "Dog": dog}
+    whole = {"type": "object", "properties": {"pet": pet}, "required": ["pet"], "$defs": definitions}
+    text = read_schema({**whole, "additionalProperties": False}, "f")
+    for seed in range(20):
+        made = answer(schema_grammar(text), seed)
+        assert made is not None
+        jsonschema.Draft202012Validator(whole).validate(json.loads(made))
+    dog["properties"]["kind"]["enum"].append("cat")
+    assert "oneOf at $.properties.pet cannot be enforced: its schemas may overlap; use anyOf" in refusal(whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("Foo Bar", "Foo%20Bar"),
+        ("Foo Bar", "Foo Bar"),
+        ("Gen[int]", "Gen[int]"),
+        ("é", "%C3%A9"),
+        ("50%", "50%25"),
+        ("a/b", "a~1b"),
+    ],
+)
+def test_names_of_any_kind_can_be_referred_to(name: str, reference: str) -> None:
+    schema = kind("a", b={"$ref": f"#/$defs/{reference}"}) | {"$defs": {name: {"const": 1}}}
+    text = read_schema(schema, "f")
+    assert answer(schema_grammar(text), 1) == '{"kind": "a", "b": 1}'
+    assert complaint(text, '{"kind": "a", "b": 1}') is None
 
 
 def test_an_answer_that_broke_out_is_noticed() -> None:

@@ -6,9 +6,10 @@ A schema is refused unless every keyword in it is one that the grammar really en
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 from assay.engines.worker.grammar import interval, schema_grammar
 from assay.engines.worker.model import Refused
@@ -64,8 +65,9 @@ def read_schema(schema: Any, param: str) -> str:
 
     if not isinstance(schema, dict):
         raise Refused(f"{param} must hold a JSON Schema, not {type(schema).__name__}", param=param)
+    walk = _Walk(schema, param)
     try:
-        cleaned = _Walk(schema, param).clean()
+        cleaned = walk.clean()
         text = json.dumps(cleaned, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         raise Refused(f"{param}: the schema holds a number that JSON has not: {error}", param=param) from None
@@ -75,7 +77,10 @@ def read_schema(schema: Any, param: str) -> str:
     if not matcher.is_error():
         matcher.compute_bitmask()  # what is too complex to be followed fails here, not in the middle of an answer
     if matcher.is_error():
-        raise _unenforced(param, "the schema", _reason(matcher.get_error()))
+        problem = matcher.get_error()
+        if "oneOf constraints" in problem:
+            raise _unenforced(param, f"oneOf at {' or '.join(walk.overlapping)}", "its schemas may overlap; use anyOf")
+        raise _unenforced(param, "the schema", _reason(problem))
     return text
 
 
@@ -106,6 +111,9 @@ class _Walk:
         self._old = False
         self._remainders = 0
         self._met: list[Mapping[str, Any]] = []
+        self._one_of: dict[str, tuple[Mapping[str, Any], dict[str, Any]]] = {}
+        self.overlapping: list[str] = []
+        """Where oneOf stands that may be more than anyOf."""
 
     def clean(self) -> Any:
         from jsonschema import Draft202012Validator, SchemaError
@@ -129,6 +137,7 @@ class _Walk:
         self._refuse_strange_references()
         self._refuse_circles()
         self._refuse_endless()
+        self._write_any_of()
         return cleaned
 
     def _is_object(self, schema: Mapping[str, Any]) -> bool:
@@ -165,9 +174,47 @@ class _Walk:
                 raise self._unenforced(where, key, "answers could break it")
             cleaned[key] = check(self, value, f"{where}.{key}")
         self._check_interval(cleaned, where)
+        if "oneOf" in cleaned:
+            self._one_of[where] = (schema, cleaned)
         if self._old and "$ref" in cleaned and len(cleaned) > 1:
             raise self._unenforced(where, "$ref", "draft 7 ignores what stands beside it; take that out")
         return cleaned
+
+    def _write_any_of(self) -> None:
+        """For oneOf, where it is the same: the compiler sees that only of schemas without references."""
+        for where, (schema, cleaned) in self._one_of.items():
+            if "anyOf" not in cleaned and self._exclude_each_other(schema["oneOf"]):
+                cleaned["anyOf"] = cleaned.pop("oneOf")
+            else:
+                self.overlapping.append(where)
+
+    def _exclude_each_other(self, schemas: Sequence[Any]) -> bool:
+        """Whether these are objects that all require one property, with other strings in each."""
+        options = [self._meant(schema) for schema in schemas]
+        if not all(isinstance(option, dict) and option.get("type") == "object" for option in options):
+            return False
+        return any(self._differ(name, options) for name in options[0].get("required", ()))
+
+    @staticmethod
+    def _differ(name: str, options: Sequence[Mapping[str, Any]]) -> bool:
+        values: list[str] = []
+        for option in options:
+            schema = option.get("properties", {}).get(name)
+            if name not in option.get("required", ()) or not isinstance(schema, dict):
+                return False
+            own = [schema["const"]] if "const" in schema else schema.get("enum", [None])
+            if not all(isinstance(value, str) for value in own):
+                return False
+            values += set(own)
+        return len(values) == len(set(values))
+
+    def _meant(self, schema: Any) -> Any:
+        """What a schema refers to in the end."""
+        for _ in range(MAX_DEPTH):
+            if not isinstance(schema, dict) or "$ref" not in schema:
+                break
+            schema = self._find(schema["$ref"], "$ref")
+        return schema
 
     def _schemas(self, schemas: Mapping[str, Any], where: str) -> dict[str, Any]:
         return {name: self._schema(schema, f"{where}.{name}") for name, schema in schemas.items()}
@@ -227,8 +274,9 @@ class _Walk:
         return value
 
     def _ref(self, value: str, where: str) -> str:
+        """Written as the compiler wants it, who takes nothing but a URI."""
         self._find(value, where)
-        return value
+        return "#" + quote(unquote(value[1:]), safe="/~$")
 
     def _refuse_strange_references(self) -> None:
         """To what is no schema, or is one in a place where it was not checked."""
@@ -303,11 +351,11 @@ class _Walk:
         return [*named, *first[: int(least)], *([schema.get("items")] if least > len(first) else [])]
 
     def _find(self, reference: str, where: str) -> Any:
-        """What a reference inside the schema means, by RFC 6901."""
+        """What a reference inside the schema means, by RFC 6901, which has it percent-encoded."""
         place: Any = self._root
         if reference != "#" and not reference.startswith("#/"):
             raise self._unenforced(where, "$ref", f"{reference!r} is not inside the schema")
-        for part in reference[2:].split("/") if reference != "#" else []:
+        for part in unquote(reference[2:]).split("/") if reference != "#" else []:
             name = part.replace("~1", "/").replace("~0", "~")
             if not isinstance(place, dict) or name not in place:
                 raise Refused(f"{self._param}: {where}: nothing is at {reference!r}", param=self._param)
