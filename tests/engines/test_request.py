@@ -62,6 +62,13 @@ def test_everything_given_is_read() -> None:
     )
 
 
+def test_a_bound_that_is_not_allowed_itself_is_told() -> None:
+    with pytest.raises(Refused, match="top_p is 0, but must be more than 0 and at most 1"):
+        chat(top_p=0)
+    with pytest.raises(Refused, match="min_p is -1, but must be at least 0 and"):
+        chat(min_p=-1)
+
+
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
 def test_either_name_of_max_tokens_counts(name: str) -> None:
     assert chat(ALL, **{name: 5}).max_tokens == 5

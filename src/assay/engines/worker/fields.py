@@ -65,13 +65,13 @@ def number(
     if type(value) not in {int, float} or (type(value) is float and math.isnan(value)):
         raise wrong(of + name, "a number", value)
     if not low <= value <= high or (above_low and value == low):
-        raise out_of_range(of + name, value, low, high)
+        raise out_of_range(of + name, value, low, high, above_low=above_low)
     return float(value)
 
 
-def out_of_range(name: str, value: float, low: float | None, high: float | None) -> Refused:
+def out_of_range(name: str, value: float, low: float | None, high: float | None, *, above_low: bool = False) -> Refused:
     """For a number that is too small or too large."""
-    bounds = [f"at least {low}"] if low is not None else []
+    bounds = [f"{'more than' if above_low else 'at least'} {low}"] if low is not None else []
     bounds += [f"at most {high}"] if high is not None else []
     return Refused(f"{name} is {value}, but must be {' and '.join(bounds)}", param=name)
 

@@ -21,8 +21,8 @@ _FRAME = {"whitespace_flexible": False, "item_separator": ", ", "key_separator":
 def schema_rule(schema: str) -> str:
     """A JSON Schema as a right-hand side of a rule.
 
-    Answers are written as Python's ``json.dumps`` writes them: one blank after each comma and colon and none elsewhere,
-    so that no model can pad without end. Numbers have an end for the same reason.
+    Answers have one blank after each comma and colon and none elsewhere, so that no model can pad without end. Numbers
+    have an end for the same reason.
     """
     return "%json " + json.dumps({**_with_short_numbers(json.loads(schema)), "x-guidance": _FRAME})
 
