@@ -141,11 +141,15 @@ def _history(lines: TypedLines | None) -> Any:
 
 
 def _keys() -> KeyBindings:
+    """Ours go before prompt_toolkit's own, which a search needs."""
+    from prompt_toolkit.filters import is_searching
     from prompt_toolkit.key_binding import KeyBindings
+    from prompt_toolkit.key_binding.bindings.search import abort_search
 
     keys = KeyBindings()
+    keys.add("c-d", filter=is_searching)(abort_search)
 
-    @keys.add("enter")
+    @keys.add("enter", filter=~is_searching)
     def _enter(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         if unfinished(buffer.text):
@@ -156,11 +160,11 @@ def _keys() -> KeyBindings:
         else:
             buffer.validate_and_handle()
 
-    @keys.add("escape", "enter")
+    @keys.add("escape", "enter", filter=~is_searching)
     def _more(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
-    @keys.add("c-c")
+    @keys.add("c-c", filter=~is_searching)
     def _clear(event: KeyPressEvent) -> None:
         if event.current_buffer.text:
             event.current_buffer.reset()
