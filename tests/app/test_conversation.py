@@ -138,6 +138,8 @@ def test_a_folder_in_the_place_of_a_file_is_told_of(tmp_path: Path) -> None:
         saved.save("one", Conversation(model="m"))
     with pytest.raises(BadInput, match="cannot be read"):
         saved.load("one")
+    with pytest.raises(BadInput, match="cannot be read"):
+        saved.names()
 
 
 @given(lines=st.lists(TEXT, max_size=6))

@@ -131,3 +131,10 @@ def test_closed_streams_hold_nothing_and_break_nothing(shell: Shell, line: str, 
     assert told.returncode == code, told.stderr
     assert b"unexpected" not in told.stderr
     assert b"Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_bytes_that_are_no_text_are_no_prompt(shell: Shell, utf8: str) -> None:
+    told = shell(r"printf 'bad \xff utf' | assay model run notes-4m", PYTHONUTF8=utf8)
+    assert told.returncode == 2
+    assert b"standard input is not UTF-8" in told.stderr

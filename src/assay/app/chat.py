@@ -149,7 +149,7 @@ class Chat:
         return found
 
     def kept(self) -> list[str]:
-        """Names of the chats that are kept, the latest first."""
+        """Names of the chats that are kept, the latest first. Raise ``BadInput``."""
         return self._saved.names()
 
     async def _say(self, question: str, heard: Heard, dropped: Callable[[int], None]) -> Spoken:

@@ -31,13 +31,17 @@ class SavedChats:
         self.folder = folder
 
     def names(self) -> list[str]:
-        """Those that are there, the latest first."""
+        """Those that are there, the latest first. Raise ``BadInput`` where nobody can look."""
         changed: dict[str, float] = {}
-        with contextlib.suppress(FileNotFoundError):
+        try:
             for path in self.folder.iterdir():
                 if path.suffix == ".json" and _good(path.stem):
                     with contextlib.suppress(OSError):
                         changed[path.stem] = path.stat().st_mtime
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _unreadable(self.folder, error) from error
         return sorted(changed, key=lambda name: (-changed[name], name))
 
     def save(self, name: str, conversation: Conversation, *, replace: bool = False) -> Path:
@@ -47,9 +51,9 @@ class SavedChats:
             BadInput: no name, one that is taken (unless ``replace``), or the file cannot be written.
         """
         path = self._path(name)
-        if path.exists() and not replace:
-            raise BadInput(f"there is a chat {name!r} already", remedy=f"/save {name} replace, or another name")
         try:
+            if path.exists() and not replace:
+                raise BadInput(f"there is a chat {name!r} already", remedy=f"/save {name} replace, or another name")
             private_folder(self.folder)
             write_whole(path, to_json(conversation), mode=PRIVATE_FILE)
         except OSError as error:
@@ -64,7 +68,7 @@ class SavedChats:
         except FileNotFoundError:
             raise BadInput(f"there is no chat {name!r}", remedy="/load tells which there are") from None
         except OSError as error:
-            raise BadInput(f"{path} cannot be read", why=error.strerror or str(error), remedy="mend it") from error
+            raise _unreadable(path, error) from error
         return from_json(content, str(path))
 
     def _path(self, name: str) -> Path:
@@ -120,6 +124,10 @@ def private_folder(folder: Path) -> None:
     """Make a folder that only its owner may look into; raise ``OSError``."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+
+
+def _unreadable(path: Path, error: OSError) -> BadInput:
+    return BadInput(f"{path} cannot be read", why=error.strerror or str(error), remedy="mend it")
 
 
 def _good(name: str) -> bool:

@@ -22,10 +22,8 @@ def converse(name: str, wishes: app.Wishes, *, system: str | None, history: bool
     terminal = Terminal(app.typed_lines(wishes.home) if history else None)
     waiting = Waiting()
     with contextlib.ExitStack() as stack:
-        try:
+        with waiting:
             chat = stack.enter_context(app.open_chat(name, wishes, system=system, reporter=waiting, transfers=waiting))
-        finally:
-            waiting.done()
         loop = Loop(chat, terminal, waiting, stats=verbose)
         terminal.say(loop.about(), *(loop.details() if verbose else []), f"/? lists the commands; {LEAVES}")
         loop.run()
@@ -46,24 +44,25 @@ class Loop:
         """Until Ctrl-D or /exit. Nothing that fails ends it, but the terminal's own end."""
         while True:
             try:
-                line = read(self._terminal.read())
+                typed = self._terminal.read()
             except EOFError:
                 return
             except KeyboardInterrupt:
                 self._terminal.say(LEAVES)
                 continue
-            if isinstance(line, Do) and line.name == "exit":
-                return
             try:
-                with silent_keys():
+                line = read(typed)
+                if isinstance(line, Do) and line.name == "exit":
+                    return
+                with silent_keys(), self._waiting:
                     self._act(line)
             except AssayError as error:
-                self._waiting.done()
                 self._terminal.say(str(error))
+            except OSError as error:
+                what = f"{error.filename or 'a file'} cannot be read or written"
+                self._terminal.say(str(AssayError(what, why=error.strerror or str(error))))
             except KeyboardInterrupt:
                 self._terminal.say("stopped")
-            finally:
-                self._waiting.done()
 
     def about(self) -> str:
         """The model in a line."""

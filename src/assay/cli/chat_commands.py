@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import NamedTuple
 
+from assay.errors import BadInput
+
 QUOTES = '"""'
 
 
@@ -53,7 +55,11 @@ _NAMES = {name: first for first, (more, _, _) in COMMANDS.items() for name in (f
 
 
 def read(typed: str) -> Line:
-    """What was typed means."""
+    """What was typed means. Raise ``BadInput`` where it holds bytes that are no text."""
+    try:
+        typed.encode()
+    except UnicodeEncodeError:
+        raise BadInput("that line is not UTF-8, and nothing was done", remedy="type it in UTF-8") from None
     text = typed.strip()
     if not text:
         return None

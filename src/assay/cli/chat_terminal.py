@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from assay import report
 from assay.cli import output
@@ -55,10 +56,18 @@ class Terminal:
 
 
 class Waiting:
-    """Shows what is waited for, a bar at a time, until ``done``; a ``Reporter`` and ``Transfers``."""
+    """Shows what is waited for, a bar at a time, until ``done`` or its block's end: a ``Reporter``, ``Transfers``."""
 
     def __init__(self) -> None:
         self._bar: report.ProgressReporter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.done()
 
     def stage(self, text: str, /) -> None:
         self._shown().stage(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 
 from assay import app, report
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     """A chat at a terminal; where there is a prompt, one answer."""
     if args.prompt is None and sys.stdin.isatty():
         return _chat(args)
-    prompt = args.prompt if args.prompt is not None else sys.stdin.read().strip()
+    prompt = args.prompt if args.prompt is not None else _piped()
     if not prompt:
         raise BadInput("the prompt is empty", remedy='give --prompt "...", or a text on standard input')
     if args.no_history:
@@ -91,6 +92,16 @@ def unload(args: argparse.Namespace) -> int:
         output.lines([f"{one}: unloaded, or as soon as its answers have ended" for one in gone])
         output.lines([] if gone else [f"{args.model} is not loaded"])
     return 0
+
+
+def _piped() -> str:
+    """What standard input holds; raise ``BadInput`` where that is no text."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
+    try:
+        return sys.stdin.read().strip()
+    except UnicodeDecodeError as error:
+        raise BadInput("standard input is not UTF-8", why=str(error), remedy="write it in UTF-8") from error
 
 
 def _chat(args: argparse.Namespace) -> int:
