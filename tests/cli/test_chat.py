@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal as signals
@@ -96,6 +97,24 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(environment: dict[str, str], t
         terminal.ask("/bye")
         assert terminal.ended() == 0
     assert gone(workers)
+
+
+def test_what_is_typed_during_an_answer_is_whole_at_the_next_prompt(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    long = "né " * 2000 + "end"
+    with chat(environment, tmp_path) as terminal:
+        terminal.ask("count")
+        terminal.wait("number 3 ")
+        terminal.type(f"{long}\rtwo{ALT_ENTER}lines\r/clear\r{CTRL_C}")
+        terminal.wait("stopped; what had come is kept")
+        terminal.wait("forgotten; ")
+        terminal.ask("count")
+        terminal.wait("number 3 ")
+        terminal.type(CTRL_D + CTRL_C)
+        assert terminal.ended() == 0
+    history = (tmp_path / "home" / "chat" / "history").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in history] == ["count", long, "two\nlines", "/clear", "count"]
 
 
 def test_a_worker_that_dies_while_it_answers_or_afterwards_is_restarted(

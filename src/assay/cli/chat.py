@@ -6,7 +6,7 @@ import contextlib
 
 from assay import app
 from assay.cli.chat_commands import Do, Say, Unknown, listing, read
-from assay.cli.chat_terminal import Terminal, Waiting, silent_keys
+from assay.cli.chat_terminal import Terminal, Waiting
 from assay.errors import AssayError, BadInput
 from assay.report import chat as shown
 from assay.report import models
@@ -22,7 +22,7 @@ def converse(name: str, wishes: app.Wishes, *, system: str | None, history: bool
     terminal = Terminal(app.typed_lines(wishes.home) if history else None)
     waiting = Waiting()
     with contextlib.ExitStack() as stack:
-        with waiting:
+        with terminal.silent_keys(), waiting:
             chat = stack.enter_context(app.open_chat(name, wishes, system=system, reporter=waiting, transfers=waiting))
         loop = Loop(chat, terminal, waiting, stats=verbose)
         terminal.say(loop.about(), *(loop.details() if verbose else []), f"/? lists the commands; {LEAVES}")
@@ -54,7 +54,7 @@ class Loop:
                 line = read(typed)
                 if isinstance(line, Do) and line.name == "exit":
                     return
-                with silent_keys(), self._waiting:
+                with self._terminal.silent_keys(), self._waiting:
                     self._act(line)
             except AssayError as error:
                 self._terminal.say(str(error))

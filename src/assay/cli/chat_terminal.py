@@ -6,7 +6,10 @@ prompt_toolkit is imported when a chat starts, and not before.
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -18,7 +21,8 @@ from assay.report import chat as shown
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.input import Input
+    from prompt_toolkit.key_binding import KeyBindings, KeyPress, KeyPressEvent
     from rich.console import Console
 
     from assay.app import TypedLines
@@ -44,6 +48,20 @@ class Terminal:
     def read(self) -> str:
         """What was typed. Raise ``EOFError`` for Ctrl-D, ``KeyboardInterrupt`` for Ctrl-C where nothing was."""
         return self._session.prompt()
+
+    @contextlib.contextmanager
+    def silent_keys(self) -> Iterator[None]:
+        """Keep what is typed meanwhile off the screen; it stands at the next prompt. Ctrl-C works as ever."""
+        source = self._session.input
+        if os.name == "nt" or not os.isatty(source.fileno()):
+            yield
+            return
+        typed = bytearray()
+        try:
+            with _silent(source.fileno()), _reading(source.fileno(), typed):
+                yield
+        finally:
+            _type_ahead(source, typed)
 
     def screen(self) -> shown.Screen:
         """Where the next answer goes."""
@@ -94,22 +112,51 @@ class Waiting:
 
 
 @contextlib.contextmanager
-def silent_keys() -> Iterator[None]:
-    """Keep what is typed meanwhile off the screen; it stands at the next prompt. Ctrl-C works as ever."""
-    try:
-        import termios
+def _silent(descriptor: int) -> Iterator[None]:
+    """Keys come one by one, as they were pressed, and are not shown; Ctrl-C still is a signal, and drops none."""
+    import termios
 
-        before = termios.tcgetattr(sys.stdin)
-    except (ImportError, OSError, ValueError):
-        yield
-        return
-    quiet = list(before)
-    quiet[3] &= ~termios.ECHO
-    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
+    before = termios.tcgetattr(descriptor)
+    quiet = [*before[:6], [*before[6]]]
+    quiet[0] &= ~termios.ICRNL
+    quiet[3] = quiet[3] & ~(termios.ECHO | termios.ICANON) | termios.NOFLSH
+    quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 1, 0
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, quiet)
     try:
         yield
     finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def _reading(descriptor: int, typed: bytearray) -> Iterator[None]:
+    """Add to ``typed`` what is typed meanwhile. It is read at once: a full terminal drops what else is typed."""
+    wakes, end = os.pipe()
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the terminal has gone
+            while wakes not in select.select([descriptor, wakes], [], [])[0] and (data := os.read(descriptor, 4096)):
+                typed.extend(data)
+
+    reader = threading.Thread(target=read, name="read keys", daemon=True)
+    reader.start()
+    try:
+        yield
+    finally:
+        os.close(end)
+        reader.join()
+        os.close(wakes)
+
+
+def _type_ahead(source: Input, typed: bytes | bytearray) -> None:
+    """Have the next prompt begin with these keys."""
+    from prompt_toolkit.input.typeahead import store_typeahead
+    from prompt_toolkit.input.vt100_parser import Vt100Parser
+
+    keys: list[KeyPress] = []
+    parser = Vt100Parser(keys.append)
+    parser.feed_and_flush(typed.decode("utf-8", "surrogateescape"))
+    store_typeahead(source, keys)
 
 
 def _session(lines: TypedLines | None) -> PromptSession[str]:
