@@ -241,7 +241,7 @@ VARIANT = Variant(id="m:q8_0", alias="m", format="gguf", source="bundled", path=
         (lambda: own_because(Wishes(), VARIANT, running=True, by_path=False, context_length=9), "/set ctx"),
         (lambda: own_because(Wishes(), VARIANT, running=True, by_path=True), "by path"),
         (
-            lambda: own_because(Wishes(), structs.replace(VARIANT, format="remote"), running=True, by_path=False),
+            lambda: own_because(Wishes(), structs.replace(VARIANT, format="remote"), running=False, by_path=False),
             "a server already",
         ),
     ],

@@ -69,6 +69,7 @@ def assay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assay]:
 def test_one_answer_leaves_the_service_as_it_was(assay: Assay) -> None:
     told = assay("model", "run", "notes-4m", *ASK, "--verbose")
     assert "in the service at http://127.0.0.1:" in told
+    assert " (it was running); found in " in told
     assert assay.loaded() == {}
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -27,6 +28,7 @@ from assay.errors import BadInput, ServiceError, UnknownModel
 from assay.settings import api_key, resolve
 from assay.types import Reporter, Transfers, Variant
 
+WAS_RUNNING = "it was running"
 ASK_S = 5.0
 """How long the service may take to say whether it knows a model."""
 
@@ -80,7 +82,7 @@ class Talkers:
 
         Raises:
             UnknownModel: nothing of that name that runs. HubError, StoreError: it cannot be fetched. BadInput: it is to
-            stay in the service, and that cannot serve it.
+            stay in the service, and that cannot serve it, or a server is to load it as flags say.
         """
         wishes = self._wishes
         own = {"context_length": context_length} if context_length is not None else {}
@@ -95,6 +97,7 @@ class Talkers:
                 raise
             return self._of_list(name, *listed, context_length, time.monotonic() - began)
         found = time.monotonic()
+        _refuse_loading(variant, wishes, context_length)
         variant, was_here = brought(variant, here, self._transfers), variant.here
         if variant.format == "remote":
             variant = told(variant, here.hashes, api_key(os.environ))
@@ -107,8 +110,8 @@ class Talkers:
         place = Place(
             variant=variant.id,
             engine=candidate.engine,
-            where=f"the service at {asked.state.address}" if asked is not None else OWN_PROCESS,
-            why_there=why_own or "it is running",
+            where=f"the service at {asked.state.address}" if asked is not None else _own_place(variant),
+            why_there=why_own or WAS_RUNNING,
             reasons=reasons,
             found_s=found - began,
             fetched_s=None if was_here else time.monotonic() - found,
@@ -117,7 +120,8 @@ class Talkers:
             return ServiceTalker(asked, place, starting=self._reporter.stage, ttl=wishes.ttl, retain=wishes.retain)
         if wishes.retain or wishes.ttl is not None:
             what = "--retain" if wishes.retain else "--ttl"
-            remedy = "assay service start" if service is None else "leave out what the service cannot do"
+            startable = service is None and variant.format != "remote"
+            remedy = "assay service start" if startable else "leave out what the service cannot do"
             raise BadInput(f"{what} needs the service to keep {variant.id} loaded", why=why_own, remedy=remedy)
         settings = here.settings
         options = answering(
@@ -147,7 +151,7 @@ class Talkers:
             variant=name,
             engine="any",
             where=f"the service at {service.state.address}",
-            why_there="it is running",
+            why_there=WAS_RUNNING,
             reasons=(f"the first of the service's list {name} that can be had",),
             found_s=found_s,
         )
@@ -165,10 +169,10 @@ def own_because(
     wishes: Wishes, variant: Variant, running: bool, *, by_path: bool, context_length: int | None = None
 ) -> str | None:
     """Why the service is not asked; None where it is."""
-    if not running:
-        return "no service is running"
     if variant.format == "remote":
         return "it is a server already"
+    if not running:
+        return "no service is running"
     given = _own_flags(wishes, context_length)
     if given is not None:
         return given
@@ -179,16 +183,38 @@ def own_because(
 
 def _own_flags(wishes: Wishes, context_length: int | None) -> str | None:
     """Why the service cannot do what flags ask for; None where it can."""
-    own: Mapping[str, Any] = {
+    given = [*_loading(wishes, context_length), *(["--config"] if wishes.config is not None else [])]
+    return f"{', '.join(given)}: the service loads models in its own way" if given else None
+
+
+def _loading(wishes: Wishes, context_length: int | None) -> list[str]:
+    """The flags that were given of how a model is loaded."""
+    flags: Mapping[str, Any] = {
         "--engine": wishes.engine,
         "--threads": wishes.threads,
         "--parallel": wishes.slots,
-        "--config": wishes.config,
         "--ctx": wishes.context_length,
         "/set ctx": context_length,
     }
-    given = [name for name, value in own.items() if value is not None]
-    return f"{', '.join(given)}: the service loads models in its own way" if given else None
+    return [name for name, value in flags.items() if value is not None]
+
+
+def _refuse_loading(variant: Variant, wishes: Wishes, context_length: int | None) -> None:
+    given = _loading(wishes, context_length)
+    if given and variant.format == "remote":
+        raise BadInput(
+            f"{', '.join(given)} cannot be had of {variant.id}",
+            why=f"{_own_place(variant)} loads it in its own way",
+            remedy="/set ctx default" if given == ["/set ctx"] else "leave it out",
+        )
+
+
+def _own_place(variant: Variant) -> str:
+    """Where it answers without the service."""
+    if variant.format != "remote":
+        return OWN_PROCESS
+    address = urlsplit(variant.source)
+    return f"the server at {address.scheme}://{address.netloc}"
 
 
 def _listing(name: str, here: Here) -> tuple[ServiceClient, list[str]] | None:
