@@ -17,7 +17,7 @@ from assay.app.saved_chats import SavedChats
 from assay.app.talker import LONGEST_S, Heard, Messages, Place, Talker, blank_sample
 from assay.app.talking import Wishes, own_because
 from assay.app.tuning import Tuning
-from assay.errors import BadInput, EngineError, EngineStartFailed, NothingMeasured, UnknownModel
+from assay.errors import AssayError, BadInput, EngineError, EngineStartFailed, NothingMeasured, UnknownModel
 from assay.types import RequestError, Sample, Variant
 
 PLACE = Place(variant="m:q8_0", engine="scripted", where="here", why_there="scripted", context_length=100)
@@ -122,14 +122,19 @@ def test_an_answer_that_its_reader_stops_is_kept_as_cut_without_its_thoughts(cha
 
 
 @pytest.mark.parametrize(
-    ("question", "error", "kept"),
-    [("break", NothingMeasured, "broken"), ("die", EngineError, "broken"), ("refused", NothingMeasured, None)],
+    ("question", "error", "remedy", "kept"),
+    [
+        ("break", NothingMeasured, "ask again", "broken"),
+        ("die", EngineError, "ask again; the model is then loaded again", "broken"),
+        ("refused", NothingMeasured, "ask again, or /set to change what was refused", None),
+    ],
 )
 def test_what_had_come_is_kept_and_nothing_else(
-    chat: Chat, question: str, error: type[Exception], kept: str | None
+    chat: Chat, question: str, error: type[AssayError], remedy: str, kept: str | None
 ) -> None:
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         chat.say(question, silent)
+    assert caught.value.remedy == remedy
     assert [turn.cut for turn in chat.conversation.turns] == ([kept] if kept else [])
     assert chat.say("on", silent).sample.text == "re: on"
 

@@ -13,7 +13,7 @@ import pytest
 from assay.measure.client import Client
 from assay.measure.loop import run
 from assay.measure.wire import messages_of
-from assay.types import NS, Decoding, Endpoint, Prompt, Sample
+from assay.types import NS, Decoding, Endpoint, Prompt, RequestError, Sample
 from tests.measure.conftest import FaultyServer, running_server
 
 PROMPT = Prompt(id="p", prompt="hello", system="be brief")
@@ -267,7 +267,7 @@ def test_a_broken_stream_keeps_its_text(server: FaultyServer, model: str, text: 
 @pytest.mark.parametrize("where", [0, 1, 5, 100, 101, 300, 611, 1000])
 def test_a_cut_at_any_byte_is_an_error(server: FaultyServer, where: int) -> None:
     sample = ask(server.url, f"cut_at:{where}")
-    assert failure(sample) == ("stream", None)
+    assert sample.error == RequestError(kind="stream", message="the connection broke off before the answer ended")
     words = sample.text.split()
     assert words == [str(n) for n in range(len(words))]
     assert len(words) >= where // 100

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from assay.app.talker import Place
+from assay.app.talker import Place, outgrown
 from assay.errors import EngineStartFailed, NothingMeasured
 from assay.types import Sample
 
 REMEDIES = {"timeout": "give it longer: --timeout", "connect": "check the server's address, and that it runs"}
 """By why a request failed."""
+SHORTER = "give a shorter prompt, or --ctx where the model has a longer context"
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -44,7 +45,7 @@ def answered(place: Place, sample: Sample) -> Answer:
     if error is not None and error.kind == "engine_died":
         raise EngineStartFailed(error.message, remedy="assay doctor")
     if error is not None:
-        remedy = REMEDIES.get(error.kind, "the same with --debug, or --ctx")
+        remedy = SHORTER if outgrown(sample) else REMEDIES.get(error.kind, "the same with --debug")
         raise NothingMeasured(f"{place.variant} @ {place.engine} gave no answer", why=error.message, remedy=remedy)
     return Answer(
         variant=place.variant,

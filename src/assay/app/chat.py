@@ -15,14 +15,13 @@ from msgspec import Struct, structs
 
 from assay.app.conversation import Conversation, Cut, Turn
 from assay.app.saved_chats import SavedChats
-from assay.app.talker import Heard, Place, Talker
+from assay.app.talker import REFUSALS, Heard, Place, Talker, outgrown
 from assay.app.tuning import tuned
 from assay.errors import BadInput, EngineError, NothingMeasured
 from assay.measure.transcript import split_thinking
 from assay.types import Sample
 
 T = TypeVar("T")
-_REFUSALS = frozenset({400, 413, 422})
 
 
 class ContextFull(BadInput):
@@ -167,7 +166,7 @@ class Chat:
             except asyncio.CancelledError:
                 self._keep(question, split_thinking("".join(came))[1], "stopped")
                 raise
-            if not _outgrown(sample):
+            if not outgrown(sample):
                 return self._spoken(question, sample, forgotten)
             if self.conversation.tuning.full != "drop" or not self.drop():
                 raise self._too_long(sample)
@@ -184,7 +183,8 @@ class Chat:
         if error.kind == "engine_died":
             raise EngineError(error.message, remedy="ask again; the model is then loaded again")
         what = "the answer broke off" if sample.text else f"{self.place.variant} gave no answer"
-        raise NothingMeasured(what, why=error.message, remedy="ask again, or /set to change what was refused")
+        changes = ", or /set to change what was refused" if error.status in REFUSALS else ""
+        raise NothingMeasured(what, why=error.message, remedy=f"ask again{changes}")
 
     def _keep(self, question: str, answer: str, cut: Cut | None) -> None:
         """A question without any answer is not kept: it would be sent again with each that follows."""
@@ -220,10 +220,3 @@ class Chat:
 
     def _end(self) -> None:
         self._run(self._talker.close())
-
-
-def _outgrown(sample: Sample) -> bool:
-    """Whether a server refused the conversation for its length; all of them name the context, and few a code."""
-    error = sample.error
-    refused = error is not None and error.status in _REFUSALS and "context" in error.message.lower()
-    return refused and not sample.text

@@ -21,6 +21,8 @@ LONGEST_S = 86_400.0
 
 LINGERS, LINGER_S = 20, 0.05
 """How often, and in what seconds, an endpoint whose connection broke is looked at for its end."""
+REFUSALS = frozenset({400, 413, 422})
+"""Statuses of a server that does not do what it was asked for."""
 _BREAKS = frozenset({"connect", "stream", "protocol"})
 
 Messages = Sequence[Mapping[str, str]]
@@ -30,7 +32,7 @@ Heard = Callable[[str], None]
 class Place(Struct, frozen=True, kw_only=True):
     """What answers, where, and why; times are seconds, None for a step that was not needed or is not known.
 
-    ``where`` is ``OWN_PROCESS`` or names the service, and ``why_there`` says why.
+    ``where`` is ``OWN_PROCESS`` or names the service or the server, and ``why_there`` says why.
     """
 
     variant: str
@@ -142,6 +144,13 @@ class OwnTalker:
     def _died(self, endpoint: Endpoint) -> str | None:
         status = self._lifecycle.status(endpoint)
         return (status.reason or "no reason is known") if status is not None and status.state == "dead" else None
+
+
+def outgrown(sample: Sample) -> bool:
+    """Whether a server refused a conversation for its length; all of them name the context, and few a code."""
+    error = sample.error
+    refused = error is not None and error.status in REFUSALS and "context" in error.message.lower()
+    return refused and not sample.text
 
 
 def blank_sample(place: Place) -> Sample:

@@ -25,6 +25,8 @@ from assay.types import Decoding, Endpoint, Prompt, Sample
 
 KEEP_ALIVE_S = 2.0
 """Shorter than any server's own, so that no request rides on a connection that is being closed."""
+_CUT = "Response payload is not completed"
+"""How aiohttp begins to say that a body was cut; the rest is about its own parser."""
 _REFUSALS = frozenset({400, 422})
 _COUNTING_FIELDS = ("stream_options", "continuous_usage_stats", "include_usage")
 
@@ -198,4 +200,6 @@ def _explain(error: BaseException, *, answered: bool) -> tuple[str, str]:
         return "protocol", f"the answer is not HTTP: {error}"
     if isinstance(error, aiohttp.ClientConnectorError) or not answered:
         return "connect", f"no connection: {error}"
+    if isinstance(error, aiohttp.ClientPayloadError) and str(error).startswith(_CUT):
+        return "stream", "the connection broke off before the answer ended"
     return "stream", f"the connection broke off: {error}"
