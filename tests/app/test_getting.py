@@ -67,7 +67,7 @@ def test_what_needs_more_memory_than_there_is_is_no_room(open_: Open, hub: Serve
     sizing = Sizing(here, slots=1_000_000)
     with pytest.raises(NoRoom) as error:
         best_of(choose(here.catalog.find("hf:acme/Tiny-GGUF"), here, sizing), sizing)
-    assert "--ctx" in (error.value.remedy or "")
+    assert "shorter context" in (error.value.remedy or "")
     assert "tiny:q8_0" in (error.value.why or "")
     assert whole_files(hub) == []
 
@@ -122,7 +122,7 @@ def test_a_context_longer_than_the_model_has_is_refused_before_a_download(open_:
     assert all("at most 2,048" in one.reasons[0] and not one.ok for one in info.variants)
     with pytest.raises(UnknownModel) as error:
         app.download(["hf:acme/Tiny-GGUF"], context_length=4096, home=home)
-    assert error.value.remedy == "give --ctx 2048 or less"
+    assert error.value.remedy == "ask for 2048 tokens of context or less"
     assert whole_files(hub) == []
     assert app.model_info("notes-4m", context_length=4096, home=home).runs is None
     assert app.model_info("notes-4m", context_length=2048, home=home).runs is not None

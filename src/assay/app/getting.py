@@ -156,7 +156,7 @@ def none_runs(choice: Choice, sizing: Sizing) -> AssayError:
         return NoRoom(
             f"{alias} does not fit this machine",
             why="; ".join(reasons),
-            remedy="give a smaller --ctx, name a smaller quantisation, or free memory",
+            remedy="ask for a shorter context, name a smaller quantisation, or free memory",
         )
     return UnknownModel(
         f"nothing of {alias} runs on an engine here",

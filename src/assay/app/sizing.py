@@ -122,7 +122,7 @@ class Sizing:
         if longest is None or self._context is None or self._context <= longest:
             return None
         why = f"{self._context:,} tokens of context were asked for, and it has at most {longest:,}"
-        return Against(why, f"give --ctx {longest} or less")
+        return Against(why, f"ask for {longest} tokens of context or less")
 
     @property
     def unread(self) -> tuple[str, ...]:
