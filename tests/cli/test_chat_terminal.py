@@ -36,3 +36,9 @@ def test_what_a_search_found_is_taken(tmp_path: Path) -> None:
         keys.send_text(f"{CTRL_R}ear\r\r")
         keys.close()
         assert Terminal(lines).read() == "an earlier line"
+
+
+def test_what_is_told_of_a_file_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        Terminal(None).say("system message: \x1b[31mred\x9b2J\a")
+    assert capsys.readouterr().out == "system message: \ufffd[31mred\ufffd2J\ufffd\n"

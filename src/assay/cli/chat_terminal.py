@@ -18,6 +18,7 @@ from assay import report
 from assay.cli import output
 from assay.cli.chat_commands import COMMANDS, unfinished
 from assay.report import chat as shown
+from assay.report.escape import clean
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -68,9 +69,9 @@ class Terminal:
         return shown.Styled(self.console) if self.styled else shown.Plain(output.piece)
 
     def say(self, *lines: str) -> None:
-        """Lines of the program itself."""
+        """Lines of the program itself; what they tell of a file or a server moves no cursor."""
         for line in lines:
-            self.console.print(line, style="dim" if self.styled else None, markup=False, overflow="fold")
+            self.console.print(clean(line), style="dim" if self.styled else None, markup=False, overflow="fold")
 
 
 class Waiting:
