@@ -101,7 +101,8 @@ def shell(home: Path, tmp_path: Path) -> Shell:
         path = os.pathsep.join([str(launcher.parent), os.environ["PATH"]])
         environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "src"), "ASSAY_HOME": str(home), **more}
         return subprocess.run(
-            ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False
-        )
+            ["bash", "-c", line],
+            cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
 
     return run

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
+import stat
 import sys
 
 from assay import app, report
@@ -25,7 +27,9 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``model run``."""
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument(
-        "--prompt", metavar="TEXT", help="what to ask once; without it, standard input is read, or a chat begins"
+        "--prompt",
+        metavar="TEXT",
+        help="what to ask once, before the text of < FILE; without it, standard input is read, or a chat begins",
     )
     parser.add_argument("--system", metavar="TEXT", help="the system message")
     parser.add_argument(
@@ -60,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """A chat at a terminal; where there is a prompt, one answer."""
     if args.prompt is None and sys.stdin.isatty():
         return _chat(args)
-    prompt = args.prompt if args.prompt is not None else _piped()
+    prompt = _beside(args.prompt) if args.prompt is not None else _piped()
     if not prompt:
         raise BadInput("the prompt is empty", remedy='give --prompt "...", or a text on standard input')
     if args.no_history:
@@ -92,6 +96,25 @@ def unload(args: argparse.Namespace) -> int:
         output.lines([f"{one}: unloaded, or as soon as its answers have ended" for one in gone])
         output.lines([] if gone else [f"{args.model} is not loaded"])
     return 0
+
+
+def _beside(prompt: str) -> str:
+    """``prompt``, an empty line and the file on standard input.
+
+    A pipe is not read: whoever holds its other end may never write. Nor is the rest of a file that another has begun to
+    read, as a loop of the shell does.
+    """
+    try:
+        descriptor = sys.stdin.fileno()
+        kind = os.fstat(descriptor).st_mode
+        whole = stat.S_ISREG(kind) and os.lseek(descriptor, 0, os.SEEK_CUR) == 0
+    except (AttributeError, OSError, ValueError):  # there is none
+        return prompt
+    if whole:
+        return "\n\n".join(filter(None, (prompt, _piped())))
+    if stat.S_ISREG(kind) or stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
+        print("beside --prompt, standard input is read where it is a whole file: < FILE", file=sys.stderr)
+    return prompt
 
 
 def _piped() -> str:
