@@ -12,6 +12,7 @@ import pytest
 
 from assay.app.here import Here, open_here
 from assay.catalog import bundled_folder
+from tests.app.routes import REMOTE
 from tests.hub.running import Server, running
 
 Open = Callable[..., Here]
@@ -60,3 +61,12 @@ def open_(hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet_en
     hub.clear()
     yield lambda **flags: open_here({"home": tmp_path / "home", **flags})
     hub.clear()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "models.json").write_text(json.dumps([REMOTE]))
+    return open_here({"home": home})

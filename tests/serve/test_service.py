@@ -10,7 +10,7 @@ from msgspec import structs
 
 from assay.disk import Stamp
 from assay.errors import UnknownModel
-from assay.serve import Pulse, Refused, Route
+from assay.serve import Pulse, Refused
 from assay.serve.observer import Several
 from assay.serve.service import Service
 from assay.serve.watch import AT_WORK_S, IDLE_S
@@ -342,67 +342,6 @@ def test_a_stuck_model_is_killed_and_comes_back() -> None:
     play(go)
 
 
-def test_an_upstream_is_up_at_once() -> None:
-    async def go() -> None:
-        async with stage(far("x")) as on:
-            lease = await on.request("x")
-            assert lease.waited == 0.0
-            assert on.effects.asked["x"] == 0
-
-    play(go)
-
-
-def test_an_upstream_that_failed_is_not_asked_again_for_the_same_request_nor_by_the_next() -> None:
-    async def go() -> None:
-        async with stage(far("x"), far("y"), A) as on:
-            on.names.routes["both"] = (far("x"), A)
-            await on.service.load("a")
-            other = on.request("x", seconds=5)
-            await asyncio.sleep(0)
-            async with on.service.lease("both", "ann") as lease:
-                assert lease.offer.id == "x"
-                lease.failed("connection refused")
-                assert lease.problem == "connection refused"
-            await asyncio.sleep(0.5)
-            async with on.service.lease("both", "ann", after=lease) as again:
-                assert again.offer.id == "a"
-                assert again.passed[0] == "x: connection refused"
-            async with on.service.lease("both", "ann") as following:
-                assert following.offer.id == "a"
-                assert "connection refused" in following.passed[0]
-            assert (await other).problem is None
-            await asyncio.sleep(60)
-            async with on.service.lease("both", "ann") as later:
-                assert later.offer.id == "x"
-
-    play(go)
-
-
-def test_a_late_word_of_an_upstreams_former_failure_takes_nothing_from_it() -> None:
-    async def go() -> None:
-        async with stage(far("x")) as on, on.service.lease("x", "ann") as first, on.service.lease("x", "bob") as second:
-            first.failed("connection refused")
-            await asyncio.sleep(60)
-            await on.request("x")
-            second.failed("connection refused")
-            assert (await on.request("x")).waited == 0.0
-
-    play(go)
-
-
-def test_the_only_upstream_that_failed_is_the_refusal() -> None:
-    async def go() -> None:
-        async with stage(far("x")) as on:
-            async with on.service.lease("x", "ann") as lease:
-                lease.failed("connection refused")
-            with pytest.raises(Refused, match="connection refused") as refused:
-                await on.request("x", after=lease)
-            assert refused.value.refusal.status == 502
-            assert "refused x upstream_failed" in on.notes.lines
-
-    play(go)
-
-
 def test_loading_and_unloading_by_name() -> None:
     async def go() -> None:
         async with stage() as on:
@@ -433,37 +372,6 @@ def test_force_breaks_what_is_under_way() -> None:
     play(go)
 
 
-def test_what_of_a_list_is_not_here_is_told_by_whom_it_would_have_come_before() -> None:
-    async def go() -> None:
-        async with stage(limits=structs.replace(LIMITS, memory=MB)) as on:
-            route = Route(name="list", offers=(A, offer("huge", needs=9 * MB), B), missing=((1, "x is not here"),))
-            on.names.lists["list"] = route
-            assert (await on.request("list")).passed == ()
-            on.effects.broken["a"] = "no such file"
-            await on.service.unload("a")
-            told = (await on.request("list")).passed
-            assert [why.partition(" ")[0] for why in told] == ["x", "no", "huge"]
-
-    play(go)
-
-
-def test_an_upstream_whose_entry_has_changed_is_taken_up_anew_once_it_rests() -> None:
-    async def go() -> None:
-        async with stage(far("x")) as on:
-            busy = on.request("x", seconds=5)
-            await asyncio.sleep(1)
-            (old,) = on.names.routes["x"]
-            moved = structs.replace(old, variant=structs.replace(old.variant, source="http://elsewhere.test/v1"))
-            on.names.routes["x"] = (moved,)
-            assert (await on.request("x")).offer == old
-            assert (await busy).problem is None
-            assert (await on.request("x")).offer == moved
-            assert (await on.request("x")).offer == moved
-            assert on.effects.log == ["start x", "stop x", "start x"]
-
-    play(go)
-
-
 @pytest.mark.parametrize("pinned", [False, True])
 def test_a_model_whose_files_have_changed_is_loaded_anew_once_it_rests(pinned: bool) -> None:
     async def go() -> None:
@@ -480,158 +388,6 @@ def test_a_model_whose_files_have_changed_is_loaded_anew_once_it_rests(pinned: b
             assert (await on.request("a")).offer == written
             assert on.effects.log == ["start a", "stop a", "start a"]
             assert on.service.models()[0].pinned == pinned
-
-    play(go)
-
-
-def test_preloaded_models_come_up_and_stay() -> None:
-    async def go() -> None:
-        async with stage(limits=structs.replace(LIMITS, ttl_s=10)) as on:
-            await on.service.start(["a"])
-            assert on.state("a") == "loading"
-            await asyncio.sleep(100)
-            assert on.effects.log == ["start a"]
-            assert on.service.models()[0].pinned
-
-    play(go)
-
-
-def test_a_preload_that_cannot_be_is_told_and_keeps_the_others_from_nothing() -> None:
-    async def go() -> None:
-        async with stage(A, offer("huge", needs=3 * MB), B) as on:
-            await on.service.start(["nobody", "huge", "a", "b"])
-            await asyncio.sleep(3)
-            assert on.effects.up == ["a", "b"]
-            assert [line for line in on.notes.lines if line.startswith("failed")] == [
-                "failed nobody 0",
-                "failed huge 0",
-            ]
-
-    play(go)
-
-
-def test_what_was_to_be_preloaded_is_told_with_its_reason_until_it_is_up() -> None:
-    async def go() -> None:
-        def told() -> dict[str, str | None]:
-            return {one.name: one.problem for one in on.service.preload}
-
-        async with stage(A, offer("huge", needs=3 * MB), B) as on:
-            on.effects.broken["b"] = "the file is damaged"
-            starting = asyncio.create_task(on.service.start(["nobody", "huge", "a", "b"]))
-            await asyncio.sleep(0)
-            assert list(told()) == ["nobody", "huge", "a", "b"]
-            await starting
-            assert all(one.judged for one in on.service.preload)
-            assert told()["a"] is told()["b"] is None
-            await asyncio.sleep(3)
-            assert list(told()) == ["nobody", "huge", "b"]
-            assert told()["nobody"] == "no model nobody"
-            assert "huge needs" in (told()["huge"] or "")
-            assert "the file is damaged" in (told()["b"] or "")
-            del on.effects.broken["b"]
-            await asyncio.sleep(60)
-            assert list(told()) == ["nobody", "huge", "b"]
-            await on.request("b")
-            assert list(told()) == ["nobody", "huge"]
-
-    play(go)
-
-
-def test_a_model_that_is_up_before_its_preload_is_not_missed() -> None:
-    async def go() -> None:
-        async with stage() as on:
-            await on.request("a")
-            await on.service.start(["a"])
-            assert on.service.preload == []
-
-    play(go)
-
-
-def test_a_preloaded_model_that_dies_comes_back_by_itself() -> None:
-    async def go() -> None:
-        async with stage() as on:
-            await on.service.start(["a"])
-            await asyncio.sleep(3)
-            on.effects.pulses["a"] = Pulse(problem="gone")
-            await asyncio.sleep(8)
-            del on.effects.pulses["a"]
-            await asyncio.sleep(60)
-            assert on.effects.up == ["a"]
-            assert on.state("a") == "ready"
-
-    play(go)
-
-
-def test_stopping_lets_answers_end_and_takes_nothing_new() -> None:
-    async def go() -> None:
-        async with stage() as on:
-            busy = on.request("a", seconds=10)
-            await asyncio.sleep(3)
-            waiting = on.request("a")
-            await asyncio.sleep(0)
-            stopping = asyncio.create_task(on.service.stop())
-            with pytest.raises(Refused, match="shutting down"):
-                await waiting
-            with pytest.raises(Refused, match="shutting down"):
-                await on.request("b")
-            assert on.service.stopping
-            assert (await busy).problem is None
-            began = now()
-            assert await stopping
-            assert now() - began < LIMITS.grace_s
-            assert on.effects.log == ["start a", "stop a"]
-
-    play(go)
-
-
-def test_stopping_does_not_wait_for_ever() -> None:
-    async def go() -> None:
-        async with stage() as on:
-            busy = on.request("a", seconds=3600)
-            await asyncio.sleep(3)
-            began = now()
-            assert not any(await asyncio.gather(on.service.stop(), on.service.stop()))
-            assert LIMITS.drain_s <= now() - began <= LIMITS.drain_s + LIMITS.grace_s
-            assert (await busy).problem == "the service is stopping"
-            assert on.effects.up == []
-            await on.service.stop()
-
-    play(go)
-
-
-def test_stopping_cancels_a_load_under_way() -> None:
-    async def go() -> None:
-        async with stage(load_s=50) as on:
-            request = on.request("a")
-            await on.service.start(["b"])
-            await asyncio.sleep(1)
-            began = now()
-            await on.service.stop()
-            assert now() - began < 1
-            assert on.effects.log == ["start b", "start a", "cancelled b", "cancelled a"] or sorted(on.effects.log) == [
-                "cancelled a", "cancelled b", "start a", "start b"
-            ]  # fmt: skip
-            with pytest.raises(Refused):
-                await request
-
-    play(go)
-
-
-def test_a_cancelled_stop_hurries_and_leaves_nothing() -> None:
-    async def go() -> None:
-        async with stage() as on:
-            busy, began = on.request("a", seconds=3600), now()
-            await asyncio.sleep(3)
-            stopping = asyncio.create_task(on.service.stop())
-            await asyncio.sleep(1)
-            stopping.cancel()
-            await asyncio.sleep(0.1)
-            stopping.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await stopping
-            assert now() - began < 10
-            assert on.effects.up == []
-            assert (await busy).problem is not None
 
     play(go)
 
