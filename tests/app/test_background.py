@@ -34,7 +34,7 @@ from assay.app.serve_options import Asked, wanted_service
 from assay.app.service_client import ServiceClient, find_service, need_service
 from assay.errors import BadConfig, BadInput, ServiceError, ServiceNotRunning
 from assay.serve.overhear import KINDS
-from assay.serve.place import Born, Place
+from assay.serve.place import Born, Place, ServiceState
 from tests.waiting import kill, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by signals")
@@ -218,6 +218,20 @@ def test_a_start_that_fails_says_what_the_process_said(home: Path) -> None:
     assert str(os.getpid()) in (caught.value.why or "")
     assert "--port" in (caught.value.remedy or "")
     assert service_status().kind == "stopped"
+
+
+def test_a_start_does_not_wait_for_ever_for_one_that_hangs_as_it_stops(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assay.app.background.DRAINED_S", 0.1)
+    with Place(home).take() as held:
+        state = ServiceState(
+            pid=held.own.pid, created=held.own.created, host="127.0.0.1", port=1, tls=False, version="0",
+            started="2026-01-01T00:00:00+00:00", log="log", admin_key="secret", stopping=True,
+        )  # fmt: skip
+        held.tell(state)
+        with pytest.raises(ServiceError, match=f"process {held.own.pid} has not ended"):
+            start_service(wanted())
 
 
 def test_flags_that_cannot_be_used_start_nothing(home: Path) -> None:

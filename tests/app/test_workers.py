@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,6 +34,34 @@ __all__ = ["plugin_site"]
 def here(tmp_path: Path, plugin_site: Path) -> Here:
     """An installation with nothing in it, where the scripted engine is installed."""
     return open_here({"home": tmp_path / "home"})
+
+
+def test_a_keyring_that_nobody_unlocks_holds_up_its_own_upstream_alone(here: Here) -> None:
+    asked: list[str] = []
+    unlocked = threading.Event()
+
+    def headers(variant: Variant) -> dict[str, str]:
+        asked.append(variant.id)
+        unlocked.wait(CAP_S)
+        return {}
+
+    def far(name: str) -> Offer:
+        source, served = "http://127.0.0.1:9/v1", "m"
+        variant = Variant(id=name, alias=name, format="remote", source=source, served_id=served, key="keyring:a/b")
+        return Offer(variant=variant, engine="endpoint")
+
+    async def go() -> None:
+        async with Workers(here, headers=headers) as workers:
+            for _ in range(2):
+                for number in range(40):
+                    with pytest.raises(TimeoutError):
+                        await asyncio.wait_for(workers.start(far(f"far{number}")), 0.01)
+            assert await asyncio.to_thread(lambda: 1) == 1
+            assert len(asked) == 40
+            unlocked.set()
+            assert (await workers.start(far("far0"))).headers == {}
+
+    asyncio.run(go())
 
 
 @asynccontextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,23 @@ def test_psutil_is_the_fallback(tmp_path: Path) -> None:
     assert memory.total is not None
     assert memory.available is not None
     assert 0 < memory.available <= memory.total
+
+
+WITHOUT_FILES = """
+import os, resource
+from assay import machine
+resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
+try:
+    while True:
+        os.open("/dev/null", os.O_RDONLY)
+except OSError:
+    os.write(1, repr(machine.memory_budget()).encode())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="open files are limited")
+def test_a_process_that_can_open_no_file_any_more_is_told_nothing() -> None:
+    assert subprocess.check_output([sys.executable, "-c", WITHOUT_FILES], timeout=60) == b"None"
 
 
 @given(st.dictionaries(st.sampled_from(["cgroup", "mountinfo"]), st.text(max_size=200)), st.text(max_size=200))

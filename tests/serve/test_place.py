@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -147,6 +148,22 @@ def test_one_that_was_killed_is_told_of_and_replaced_at_once(place: Place, how: 
         assert place.look().kind == "starting"
         assert not place.file.exists()
         held.tell(state_of(held.own))
+    assert place.look().kind == "stopped"
+
+
+def test_a_place_that_was_removed_and_made_again_is_not_the_first_ones_any_more(place: Place) -> None:
+    first = place.take()
+    first.tell(state_of(first.own))
+    shutil.rmtree(place.home)
+    first.tell(state_of(first.own))
+    assert not place.home.exists()
+    with place.take() as second:
+        second.tell(state_of(second.own))
+        told = place.file.read_bytes()
+        first.tell(state_of(Born(1, 1.0)))
+        assert place.file.read_bytes() == told
+        first.close()
+        assert place.look().kind == "running"
     assert place.look().kind == "stopped"
 
 

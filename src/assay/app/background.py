@@ -243,9 +243,16 @@ def _failed(place: Place, how: str) -> ServiceError:
 
 
 def _ended(place: Place) -> Standing:
-    """How it stands, once one that is stopping has stopped."""
+    """How it stands, once one that is stopping has stopped. Raise ``ServiceError`` where it does not."""
+    until = time.monotonic() + DRAINED_S
     standing = place.look()
     while standing.running is not None and standing.running.stopping:
+        if time.monotonic() > until:
+            raise ServiceError(
+                f"the service before it has been stopping for {DRAINED_S:.0f} s",
+                why=f"process {standing.running.pid} has not ended",
+                remedy="assay service stop --now",
+            )
         time.sleep(_REST_S)
         standing = place.look()
     return standing

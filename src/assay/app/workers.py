@@ -10,9 +10,11 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
@@ -27,6 +29,7 @@ from assay.measure.meters import process_tree, tree_memory
 from assay.serve import Live, Offer, Pulse
 from assay.types import Endpoint, Engine, EngineStatus, Observation, Variant
 
+T = TypeVar("T")
 READING_SHARE = 0.02
 """Most of one core that reading a model's memory may take; a reading costs more the more memory there is."""
 READING_S = 2.0
@@ -50,6 +53,7 @@ class Workers:
     def __init__(self, here: Here, *, headers: Callable[[Variant], Mapping[str, str]] = upstream_headers) -> None:
         self._here = here
         self._headers = headers
+        self._asking: dict[tuple[str, str | None], asyncio.Future[Mapping[str, str]]] = {}
         self._lives: dict[str, _Life] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -70,7 +74,7 @@ class Workers:
         """Bring it up in a process of its own; raise ``AssayError``. An upstream needs none."""
         variant = offer.variant
         if offer.remote:
-            headers = await asyncio.to_thread(self._headers, variant)
+            headers = await self._headers_of(variant)
             model = variant.served_id or await _only_model(variant, headers)
             return Live(endpoint=Endpoint(url=variant.source, model=model, engine=offer.engine), headers=headers)
         held = await self._hold(variant)
@@ -137,6 +141,20 @@ class Workers:
     def available(self) -> int | None:
         """Bytes of memory that are free at this moment, and that limits leave; takes half a millisecond."""
         return machine.memory_budget()
+
+    async def _headers_of(self, variant: Variant) -> Mapping[str, str]:
+        """What goes with requests to an upstream. A keyring may wait for its owner: it is asked once at a time."""
+        of = variant.id, variant.key
+        asking = self._asking.get(of)
+        if asking is None:
+            asking = self._asking[of] = asyncio.wrap_future(_aside(lambda: self._headers(variant)))
+            asking.add_done_callback(partial(self._asked, of))
+        return await asyncio.shield(asking)
+
+    def _asked(self, of: tuple[str, str | None], asking: asyncio.Future[Mapping[str, str]]) -> None:
+        del self._asking[of]
+        if not asking.cancelled():
+            asking.exception()  # who waited for it may have gone
 
     @property
     def _client(self) -> aiohttp.ClientSession:
@@ -282,3 +300,17 @@ def _problem(status: EngineStatus) -> str | None:
         return None
     tail = status.log_tail.splitlines()[-LOG_LINES:]
     return "\n".join([status.reason or f"the process is {status.state}", *tail])
+
+
+def _aside(work: Callable[[], T]) -> Future[T]:
+    """Work that may never end, in a thread that neither takes another's place nor keeps the process from its end."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="aside", daemon=True).start()
+    return future

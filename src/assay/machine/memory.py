@@ -57,10 +57,10 @@ def _meminfo(root: Path) -> tuple[int, int] | None:
 
 
 def _psutil() -> tuple[int, int] | None:
-    import psutil
-
     try:
+        import psutil
+
         memory = psutil.virtual_memory()
-    except (OSError, RuntimeError, NotImplementedError):
+    except (ImportError, OSError, RuntimeError, NotImplementedError):
         return None
     return memory.total, memory.available

@@ -202,15 +202,23 @@ class Held:
         self.close()
 
     def tell(self, state: ServiceState) -> None:
-        """Write the state, for this user alone. Raise ``OSError``."""
-        write_whole(self.place.file, msgspec.json.encode(state), mode=PRIVATE)
+        """Write the state, for this user alone, unless the place has gone or is another's. Raise ``OSError``."""
+        if self._ours():
+            write_whole(self.place.file, msgspec.json.encode(state), mode=PRIVATE)
 
     def close(self) -> None:
         """Take the state away and let go of the lock."""
-        with contextlib.suppress(FileNotFoundError):
-            self.place.file.unlink()
+        if self._ours():
+            self.place.file.unlink(missing_ok=True)
         self._name(b"")
         os.close(self._descriptor)
+
+    def _ours(self) -> bool:
+        """Whether the lock is still the place's: a folder that was removed may have been made again by another."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.place.lock.stat())
+        except OSError:
+            return False
 
     def _name(self, holder: bytes) -> None:
         os.ftruncate(self._descriptor, 0)
