@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
+import tracemalloc
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
 from assay.serve import Refused, body
+from assay.serve.bodies import Bodies
 from tests.serve.doorstep import QUICK, Model, open_door, run
 from tests.serve.opened import read_answer
 
@@ -56,6 +61,57 @@ def test_a_field_that_stands_twice_is_refused(others: dict[str, Any], name: str,
     assert refused.value.refusal.param == name
 
 
+def strictly(raw: bytes) -> dict[str, Any] | None:
+    """What another program reads in it; None for what is to be refused."""
+
+    objects: list[list[tuple[str, Any]]] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        objects.append(pairs)
+        return dict(pairs)
+
+    try:
+        read = json.loads(raw.decode(), object_pairs_hook=note, parse_constant=lambda _: 1 / 0)
+        json.dumps([read, objects], ensure_ascii=False).encode()
+    except (ValueError, ZeroDivisionError):
+        return None
+    if not isinstance(read, dict) or len(read) < len(objects[-1]):
+        return None
+    out = [value for value in read.values() if type(value) in {int, float} and not -(2**63) <= value < 2**63]
+    return None if any(type(value) is int or math.isinf(value) for value in out) else read
+
+
+@given(
+    pairs=st.lists(st.tuples(text, values), max_size=5),
+    indent=st.sampled_from([None, 1]),
+    at=st.integers(0, 2**16),
+    cut=st.integers(0, 2),
+    more=st.sampled_from(
+        [b"", b'"', b"}", b"{", b"[]", b",", b":", b" ", b"\n", b"\\", b"\\ud800", b"\xff", b"9", b"-", b"e"]
+    ),
+)
+@example(pairs=[("a", 1), ("a", "}    ")], indent=None, at=0, cut=0, more=b"")
+@example(pairs=[("a", 1), ("a", 12)], indent=None, at=0, cut=0, more=b"")
+@example(pairs=[("a", 1), ("b", 2), ("a", 1)], indent=None, at=0, cut=0, more=b"")
+def test_what_is_read_is_what_another_program_reads(
+    pairs: list[tuple[str, Any]], indent: int | None, at: int, cut: int, more: bytes
+) -> None:
+    whole = ",".join(f"{json.dumps(name)}: {json.dumps(value, indent=indent)}" for name, value in pairs)
+    raw = f"{{{whole}}}".encode()
+    at %= len(raw)
+    raw = raw[:at] + more + raw[at + cut :]
+    try:
+        found = body.decode(raw)
+    except Refused:
+        assert strictly(raw) is None
+        return
+    known = strictly(raw)
+    assert known is not None
+    assert list(found) == list(known)
+    for name, value in known.items():
+        assert found[name] == (type(value)() if isinstance(value, dict | list) else value)
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_do_more_than_refuse(raw: bytes) -> None:
     parsed, status = None, None
@@ -79,6 +135,9 @@ def test_no_bytes_do_more_than_refuse(raw: bytes) -> None:
         (b'{"model":"m","n":"7"}', 1),
         (b'{"model":"m","n":true}', 1),
         (b'{"model":"m","n":1.5}', 1),
+        (b'{"model":"m","prompt": [ "a]" , "\\"]," , "[,"] ,"n":2}', 6),
+        (b'{"model":"m","prompt":[[1,2],[3,4]],"user":["a","b"]}', 2),
+        (b'{"model":"m","prompt":"[[1],[2]]"}', 1),
         (b'{"model":"m","n":9000000000000000000}', body.MOST_WEIGHT),
         (b'{"model":"m","n":128,"prompt":[' + b'"a",' * 9999 + b'"a"]}', body.MOST_WEIGHT),
     ],
@@ -133,6 +192,90 @@ def test_a_body_that_cannot_be_served_is_refused_before_a_model_is_touched(
             assert (answer["error"]["code"], answer["error"]["param"]) == (code, param)
             assert model.asked == []
             assert door.service.models() == ()
+
+    run(work)
+
+
+BRACKETS = b'"[[[{{{::: \\\\\\" ]]]}" , "\\\\", '
+
+
+def nested(levels: int) -> bytes:
+    """An object of so many levels, with texts that look like more."""
+    inner = (levels - 1) // 2
+    deep = BRACKETS * 100 + b'{"a":[' * inner + b"[]" * ((levels - 1) % 2) + b"]}" * inner
+    return b'{"model":"m","a":' + deep[len(BRACKETS) * 100 :] + b',"b":[' + BRACKETS * 100 + b"1]}"
+
+
+@pytest.mark.parametrize("levels", [199, 200, 201, 202])
+def test_depth_is_counted_outside_of_texts(levels: int) -> None:
+    raw = nested(levels)
+    assert json.loads(raw)["model"] == "m"
+    if levels <= body.MOST_DEPTH:
+        assert body.parse(raw).model == "m"
+        return
+    with pytest.raises(Refused, match="200 levels deep"):
+        body.parse(raw)
+
+
+@pytest.mark.parametrize("part", [b"[]", b"{}", b'{"a":1}', b'[{"a":[]}]'])
+def test_many_arrays_objects_and_names_are_refused(part: bytes) -> None:
+    each = part.count(b"[") + part.count(b"{") + part.count(b":")
+    fits = (body.MOST_PARTS - 4) // each
+    texts = b'"[{:",' * body.MOST_PARTS
+    assert body.parse(b'{"model":"m","x":[' + texts + (part + b",") * fits + b"1]}").model == "m"
+    for raw in (
+        b'{"model":"m","x":[' + (part + b",") * (fits + 1) + b"1]}",
+        b'{"model":"m","model":"m","x":[' + (part + b",") * (fits + 1) + b"1]}",
+    ):
+        with pytest.raises(Refused) as refused:
+            body.parse(raw)
+        assert (refused.value.refusal.status, refused.value.refusal.code) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"model":"m","' + b"a" * 2**20 + b'":1}',
+        b'{"model":"m","' + b"\\n" * 2**19 + b'":1}',
+        b'{"model":"m","prompt":[' + b'"a",' * 2**18 + b'"a"]}',
+        b'{"model":"m","prompt":[' + b"1000," * 2**18 + b"1]}",
+        b'{"model":"m","x":[' + b"[]," * 2**18 + b"1]}",
+        b'{"model":"m","model":"m","x":[' + b"{}," * 2**18 + b"1]}",
+        b'{"model":[' + b'"a",' * 2**18 + b"1]}",
+        b'{"model":"m","x":"' + "\u00e9".encode() * 2**19 + b'"}',
+    ],
+    ids=["name", "escapes", "texts", "numbers", "lists", "twice", "model", "text"],
+)
+def test_to_read_a_body_takes_a_few_times_its_size(raw: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with suppress(Refused):
+            kept = body.parse(raw)
+            assert kept.model == "m"
+        now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * len(raw)
+    assert now < 50_000
+
+
+def test_a_large_body_does_not_hold_the_event_loop() -> None:
+    async def work() -> None:
+        bodies = Bodies(0)
+        small, large = b'{"model":"m"}', b'{"model":"m"' + b" " * body.LARGE + b"}"
+        tasks = [asyncio.create_task(body.parsed(raw, bodies)) for raw in (small, large, large)]
+        await asyncio.sleep(0)
+        assert [task.done() for task in tasks] == [True, False, False]
+        assert [parsed.raw for parsed in await asyncio.gather(*tasks)] == [small, large, large]
+
+    run(work)
+
+
+def test_what_is_asked_of_the_service_itself_is_small() -> None:
+    async def work() -> None:
+        async with open_door(Model()) as door:
+            status, answer = await door.post("/assay/load", b'{"model":"m"' + b" " * body.LARGE + b"}")
+            assert (status, answer["error"]["code"]) == (413, "body_too_large")
 
     run(work)
 

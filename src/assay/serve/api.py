@@ -129,7 +129,8 @@ class Api:
         return as_json({"unloaded": await self._service.unload(body.model_of(asked), force=bool(force))})
 
     async def _asked(self, request: web.Request, known: set[str]) -> dict[str, Any]:
-        asked = body.decode(await body.read(request, self._limits))
+        limits = structs.replace(self._limits, body=min(self._limits.body, body.LARGE))
+        asked = body.decode(await body.read(request, limits))
         unknown = sorted(set(asked) - known)
         if unknown:
             message = f"{unknown[0][:80]} is not a field of this request; known: {', '.join(sorted(known))}"

@@ -1,11 +1,11 @@
-"""A request's body: read under limits, decoded once, and the few fields of it that the door needs."""
+"""A request's body: read under limits, checked, and of it decoded only the few fields that the door needs."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -14,41 +14,49 @@ from aiohttp.http_exceptions import HttpProcessingError
 from msgspec import Raw, Struct
 
 from assay.serve.api_error import answer, refused
-from assay.serve.bodies import BODIES
+from assay.serve.bodies import BODIES, Bodies
 from assay.serve.limits import Limits
 from assay.serve.refusal import INVALID, Refusal
 
 JSON = "application/json"
 MOST_WEIGHT = 4096
 MOST_DEPTH = 200
+MOST_PARTS = 100_000
+"""Arrays, objects and names of fields in a body: each costs its reader far more than its few bytes."""
 MOST_INTEGER = 2**63
-_KEY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
-_NEXT = re.compile(rb"[ \t\r\n]*([,}])")
+LARGE = 64 << 10
+"""Bytes of a body that is read beside the event loop, as it would hold it up."""
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_KEY = re.compile(rb"[ \t\r\n]*+(" + _STRING + rb")[ \t\r\n]*+:[ \t\r\n]*+")
+_NEXT = re.compile(rb"[ \t\r\n]*+([,}])")
+_SEVERAL = re.compile(rb'\[[ \t\r\n]*+["\[]')
+_PROMPT = re.compile(_STRING + rb"|\[[^\]]*+\]")
+_NUMBER = b"-0123456789"
+_COMMA = ord(",")
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NO_MARKS = bytes(range(256)).translate(None, b"[]{}:")
+_decode_text = msgspec.json.Decoder(str).decode
+_check_syntax = msgspec.json.Decoder(Raw).decode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class Body(Struct, frozen=True, kw_only=True):
-    """A JSON object as it came, and decoded. ``start`` and ``end`` are where the value of ``model`` lies in ``raw``."""
+    """A JSON object as it came. ``start`` and ``end`` are where the value of ``model`` lies in ``raw``.
+
+    ``weight`` is how many generations it starts: ``n`` for each prompt. What makes no sense is the worker's to refuse.
+    """
 
     raw: bytes
-    fields: dict[str, Any]
     model: str
     start: int
     end: int
+    weight: int
 
     def named(self, model: str) -> bytes:
         """The bytes with ``model`` in the place of the one asked for; the very same ones where that is the same."""
         if model == self.model:
             return self.raw
         return self.raw[: self.start] + msgspec.json.encode(model) + self.raw[self.end :]
-
-    @property
-    def weight(self) -> int:
-        """How many generations it starts: ``n`` for each prompt. What makes no sense is the worker's to refuse."""
-        n, prompt = self.fields.get("n"), self.fields.get("prompt")
-        each = n if type(n) is int and n > 0 else 1
-        several = isinstance(prompt, list) and all(isinstance(entry, str | list) for entry in prompt)
-        return min(each * max(1, len(prompt)), MOST_WEIGHT) if prompt and several else min(each, MOST_WEIGHT)
 
 
 async def expect(request: web.Request) -> web.Response | None:
@@ -94,40 +102,35 @@ async def _gather(request: web.Request, limits: Limits) -> bytes:
 
 
 def decode(raw: bytes) -> dict[str, Any]:
-    """The JSON object in ``raw``; raise ``Refused`` (400) for anything else, a name that stands twice included."""
-    fields = _fields(raw)
-    _spans(raw)
-    return fields
+    """What the JSON object in ``raw`` says, its arrays and objects empty; raise ``Refused`` as ``parse`` does."""
+    return {name: _value(raw, *span) for name, span in _spans(raw).items()}
 
 
-def _fields(raw: bytes) -> dict[str, Any]:
-    try:
-        fields = msgspec.json.decode(raw)
-    except UnicodeDecodeError:
-        raise refused(400, "invalid_json", "the body is not UTF-8") from None
-    except msgspec.DecodeError as error:
-        raise refused(400, "invalid_json", f"the body is not JSON: {error}") from None
-    except RecursionError:
-        raise _too_deep() from None
-    if not isinstance(fields, dict):
-        raise refused(400, "invalid_json", f"the body must be a JSON object, not {_kind(fields)}")
-    if raw.count(b"[") + raw.count(b"{") > MOST_DEPTH and _deeper(fields, MOST_DEPTH):
-        raise _too_deep()
-    for name, value in fields.items():
-        if type(value) is int and not -MOST_INTEGER <= value < MOST_INTEGER:
-            raise refused(
-                400, "invalid_value", f"{_shown(name)} is an integer of more than 64 bits", param=_shown(name)
-            )
-    return fields
+async def parsed(raw: bytes, bodies: Bodies) -> Body:
+    """As ``parse``; large ones one at a time, and beside the event loop."""
+    if len(raw) < LARGE:
+        return parse(raw)
+    async with bodies.turn:
+        return await asyncio.to_thread(parse, raw)
 
 
 def parse(raw: bytes) -> Body:
-    """The body of a request to a model; raise ``Refused`` (400), with ``param`` where one field is at fault."""
-    fields = _fields(raw)
+    """The body of a request to a model; raise ``Refused`` (400, 413), with ``param`` where one field is at fault."""
     spans = _spans(raw)
+    fields = {name: _value(raw, *spans[name]) for name in ("model", "n") if name in spans}
     model = model_of(fields)
     start, end = spans["model"]
-    return Body(raw=raw, fields=fields, model=model, start=start, end=end)
+    n = fields.get("n")
+    each = n if type(n) is int and n > 0 else 1
+    prompts = _prompts(raw, *spans["prompt"]) if "prompt" in spans else 1
+    return Body(raw=raw, model=model, start=start, end=end, weight=min(each * prompts, MOST_WEIGHT))
+
+
+def _prompts(raw: bytes, start: int, end: int) -> int:
+    """How many texts or lists of tokens, 1 or more, reckoned up to ``MOST_WEIGHT``."""
+    if not _SEVERAL.match(raw, start):
+        return 1
+    return sum(1 for _ in islice(_PROMPT.finditer(raw, start + 1, end - 1), MOST_WEIGHT)) or 1
 
 
 def model_of(fields: Mapping[str, Any]) -> str:
@@ -144,41 +147,98 @@ def _spans(raw: bytes) -> Mapping[str, tuple[int, int]]:
 
     The decoder keeps the last value of a name, another program the first: they would see different requests.
     """
-    values = _decode_object(raw)
     spans: dict[str, tuple[int, int]] = {}
-    at = raw.index(b"{") + 1
-    for name, value in values.items():
+    at = raw.find(b"{") + 1
+    for name, value in _values(raw).items():
         key = _KEY.match(raw, at)
-        start = key.end() if key else at
-        end = start + len(memoryview(value))
+        if key is None or _decode_text(key[1]) != name:
+            raise _twice(raw, at)
+        view = memoryview(value)
+        start = key.end()
+        end = start + len(view)
         after = _NEXT.match(raw, end)
-        if (
-            key is None
-            or after is None
-            or msgspec.json.decode(key[1]) != name
-            or not raw.startswith(bytes(value), start)
-        ):
-            raise _twice(raw)
+        if after is None or not raw.startswith(view, start):
+            raise _twice(raw, at)
+        if raw[start] in _NUMBER:
+            _check_number(name, _value(raw, start, end))
         spans[name] = (start, end)
         at = after.end()
-    if spans and raw[at - 1 : at] != b"}":
-        raise _twice(raw)
+    if spans and raw[at - 1] == _COMMA:
+        raise _twice(raw, at)
     return spans
 
 
-def _twice(raw: bytes) -> Exception:
-    names: list[str] = []
-    pairs: list[list[str]] = []
+def _values(raw: bytes) -> dict[str, Raw]:
+    """The object's values, none of them decoded; of a name that stands twice the last, in the place of the first."""
+    try:
+        raw.decode()
+        _check_syntax(raw)
+        _check_parts(raw)
+        return _decode_object(raw)
+    except UnicodeDecodeError:
+        raise refused(400, "invalid_json", "the body is not UTF-8") from None
+    except msgspec.ValidationError:
+        kind = _kind(_value(raw.strip(), 0, len(raw)))
+        raise refused(400, "invalid_json", f"the body must be a JSON object, not {kind}") from None
+    except msgspec.DecodeError as error:
+        raise _not_json(error) from None
+    except RecursionError:
+        raise _too_deep() from None
 
-    def note(entries: list[tuple[str, Any]]) -> None:
-        pairs.append([name for name, _ in entries])
 
-    json.loads(raw, object_pairs_hook=note)
-    for name in pairs[-1]:
-        if name in names:
-            return refused(400, "duplicate_field", f"{_shown(name)} stands twice in the body", param=_shown(name))
-        names.append(name)
-    return refused(400, "duplicate_field", "a field stands twice in the body")
+def _check_parts(raw: bytes) -> None:
+    """Raise ``Refused`` where the JSON in ``raw`` has too many arrays, objects and names, or too many levels."""
+    brackets = raw.count(b"[") + raw.count(b"{")
+    if brackets <= MOST_DEPTH and brackets + raw.count(b":") <= MOST_PARTS:
+        return
+    marks = _marks(raw)
+    if marks.count(b"[") + marks.count(b"{") + marks.count(b":") > MOST_PARTS:
+        message = f"the body may have at most {MOST_PARTS} arrays, objects and names of fields together"
+        raise refused(413, "body_too_large", message)
+    nested = marks.translate(_BRACKETS, b":")
+    for _ in range(MOST_DEPTH):
+        nested = nested.replace(b"[]", b"")
+        if not nested:
+            return
+    raise _too_deep()
+
+
+def _marks(raw: bytes) -> bytes:
+    """The brackets and colons outside of the strings of the JSON in ``raw``."""
+    plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    marks: list[bytes] = []
+    inside = 0
+    for at in range(0, len(plain), LARGE):
+        parts = plain[at : at + LARGE].split(b'"')
+        marks.append(b"".join(parts[inside::2]).translate(None, _NO_MARKS))
+        inside ^= (len(parts) - 1) & 1
+    return b"".join(marks)
+
+
+def _value(raw: bytes, start: int, end: int) -> Any:
+    """What lies there, an empty array or object for any of its kind; raise ``Refused`` for a number out of range."""
+    if raw[start] in b"[{":
+        return [] if raw[start] in b"[" else {}
+    try:
+        return msgspec.json.decode(raw[start:end])
+    except msgspec.DecodeError as error:
+        raise _not_json(error) from None
+
+
+def _check_number(name: str, value: float) -> None:
+    if type(value) is int and not -MOST_INTEGER <= value < MOST_INTEGER:
+        raise refused(400, "invalid_value", f"{_shown(name)} is an integer of more than 64 bits", param=_shown(name))
+
+
+def _not_json(error: msgspec.DecodeError) -> Exception:
+    return refused(400, "invalid_json", f"the body is not JSON: {error}")
+
+
+def _twice(raw: bytes, at: int) -> Exception:
+    """Of the name at ``at``."""
+    key = _KEY.match(raw, at)
+    name = _shown(_decode_text(key[1])) if key else "a field"
+    return refused(400, "duplicate_field", f"{name} stands twice in the body", param=name if key else None)
 
 
 def _check_type(request: web.Request) -> None:
@@ -200,16 +260,6 @@ def _too_large(limits: Limits) -> Exception:
 
 def _too_deep() -> Exception:
     return refused(400, "invalid_json", f"the body is nested more than {MOST_DEPTH} levels deep")
-
-
-def _deeper(value: Any, levels: int) -> bool:
-    layer = [value]
-    for _ in range(levels):
-        layer = [inner for outer in layer for inner in (outer.values() if isinstance(outer, dict) else outer)]
-        layer = [entry for entry in layer if isinstance(entry, dict | list)]
-        if not layer:
-            return False
-    return True
 
 
 def _kind(value: Any) -> str:
