@@ -18,6 +18,8 @@ import psutil
 import pytest
 
 from assay import engines
+from assay.engines.process import WorkerProcess
+from assay.engines.worker.model import Spec
 from assay.errors import BadInput, EngineStartFailed, EngineStartKilled
 from assay.types import EngineOptions, Variant
 from tests.waiting import until
@@ -198,6 +200,52 @@ def test_what_a_crashed_worker_has_started_is_ended_too(with_script: RunScript) 
 
     with_script(use, pieces=[(b"one".hex(), 1)], die_at=0, start="child")
     assert gone_within(started[0], 1)
+
+
+PRELUDE = """
+import json, os, subprocess, sys, time
+sys.stdin.readline()
+def ready(**more):
+    print(json.dumps({"event": "ready", "port": 1, **more}), flush=True)
+"""
+SPAWNS = "ready(child=subprocess.Popen(['sleep', '1000'], stdout=2).pid)"
+FORKS = "child = os.fork()\nif child: ready(child=child)"
+
+
+async def started(variant: Variant, code: str) -> WorkerProcess:
+    """A worker that runs ``code``, and then stays."""
+    command = (sys.executable, "-S", "-c", f"{PRELUDE}\n{code}\ntime.sleep(1000)")
+    worker = WorkerProcess(Spec(opener="none:none", model=variant.id, variant=variant, options=options()), command)
+    await worker.start(60)
+    return worker
+
+
+def test_what_a_killed_worker_has_started_is_ended_whoever_looks_at_that_moment(scripted: Variant) -> None:
+    async def go() -> None:
+        for _ in range(20):
+            worker = await started(scripted, SPAWNS)
+            assert worker.pid
+            assert worker.ready
+            os.kill(worker.pid, signal.SIGKILL)
+            while worker.exit_code is None:
+                pass
+            assert worker.exit_code == -signal.SIGKILL
+            assert gone_within(worker.ready["child"], 20)
+
+    asyncio.run(go())
+
+
+def test_what_a_killed_worker_has_forked_is_ended_though_it_holds_the_pipes(scripted: Variant) -> None:
+    async def go() -> None:
+        worker = await started(scripted, FORKS)
+        assert worker.pid
+        assert worker.ready
+        os.kill(worker.pid, signal.SIGKILL)
+        assert gone_within(worker.ready["child"], 20)
+        await worker.stop()
+        assert (worker.stopped, worker.exit_code) == (False, -signal.SIGKILL)
+
+    asyncio.run(go())
 
 
 PARENT = """

@@ -90,7 +90,7 @@ class WorkerProcess:
     @property
     def exit_code(self) -> int | None:
         """None while it runs; negative for the signal that ended it."""
-        return self._process.poll() if self._process else None
+        return _exit_code(self._process) if self._process else None
 
     @property
     def log_tail(self) -> str:
@@ -108,17 +108,17 @@ class WorkerProcess:
             self._gone.set()
             self._on_settled()
             return
+        # Beside this thread, as what the worker has forked may hold its pipes open when it is gone.
+        teller = threading.Thread(target=self._read_events, args=(process.stdout, started), daemon=True)
         logger = threading.Thread(target=self._read_log, args=(process.stderr,), daemon=True)
+        teller.start()
         logger.start()
-        for line in process.stdout or ():
-            self._event(line, started)
-        _end_group(process.pid)
-        process.wait()
+        _end_group(process)
+        teller.join(GRACE_S)
         logger.join(timeout=1.0)
-        for pipe in (process.stdin, process.stdout):
-            if pipe:
-                with contextlib.suppress(OSError):  # what was still to be written has no reader any more
-                    pipe.close()
+        if process.stdin:
+            with contextlib.suppress(OSError):  # what was still to be written has no reader any more
+                process.stdin.close()
         self._gone.set()
         self._on_settled()
 
@@ -126,6 +126,12 @@ class WorkerProcess:
         self._process = process = spawn(self._command, encode(self.spec), stderr=subprocess.PIPE)
         self._spawned.set()
         return process
+
+    def _read_events(self, stdout: IO[bytes] | None, started: int) -> None:
+        if stdout:
+            with stdout:
+                for line in stdout:
+                    self._event(line, started)
 
     def _event(self, line: bytes, started: int) -> None:
         try:
@@ -156,18 +162,17 @@ class WorkerProcess:
         process = self._process
         if process is None:
             return
-        tree = _descendants(process.pid) if process.poll() is None else []
+        tree = _tree(process.pid) if self.exit_code is None else []
         if grace_s > 0 and process.stdin:
             with contextlib.suppress(OSError, ValueError):
                 process.stdin.write(b"stop\n")
                 process.stdin.flush()
             self._gone.wait(grace_s)
-        if process.poll() is None:
-            tree += _descendants(process.pid)
-            process.kill()
-        for child in tree:
+        if self.exit_code is None:
+            tree += _tree(process.pid)
+        for one in tree:
             with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
+                one.kill()  # not by ``Popen``, which would reap it
         self._gone.wait(GRACE_S)
 
     def _why_not_started(self) -> str:
@@ -192,19 +197,39 @@ def exit_reason(code: int | None) -> str:
     return f"the process ended with exit code {code}"
 
 
-def _end_group(pid: int) -> None:
-    """Wait for the worker's end, then kill what it has started and left: the rest of its process group.
+def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
+    """As of ``Popen.poll``, but the process is left for its keeper to reap."""
+    if process.returncode is not None or not hasattr(os, "waitid"):
+        return process.returncode
+    try:
+        end = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:  # it is being reaped at this moment
+        return process.wait()
+    if end is None:
+        return None
+    return end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
 
-    The worker is not reaped before, so its number cannot have passed on to another group.
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the worker's end, kill what it has started and left (the rest of its process group), and reap it.
+
+    Where the system has ``waitid``, it is not reaped before, so its number cannot have passed on to another group.
     """
     if sys.platform != "win32":
-        with contextlib.suppress(ChildProcessError, ProcessLookupError, PermissionError):
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-            os.killpg(pid, signal.SIGKILL)
+        if hasattr(os, "waitid"):
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        else:
+            process.wait()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
-def _descendants(pid: int) -> list[psutil.Process]:
+def _tree(pid: int) -> list[psutil.Process]:
+    """The process, and what it has started."""
     try:
-        return psutil.Process(pid).children(recursive=True)
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
