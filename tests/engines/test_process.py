@@ -248,6 +248,27 @@ def test_what_a_killed_worker_has_forked_is_ended_though_it_holds_the_pipes(scri
     asyncio.run(go())
 
 
+LINE_WITHOUT_END = """
+for _ in range(4):
+    os.write(2, "é".encode() * 500_000 + b".")
+"""
+
+
+def test_the_log_keeps_the_end_of_a_line_that_never_ends_and_no_more(scripted: Variant) -> None:
+    async def go() -> None:
+        worker = await started(scripted, f"{LINE_WITHOUT_END}\nos.write(2, b'the end'); ready()")
+        await worker.stop(0)
+
+        def tail() -> str:
+            return worker.log_tail.replace("\n", "")
+
+        await asyncio.to_thread(until, lambda: tail().endswith("é.the end"))
+        assert set(tail()) <= set("é.the nd")
+        assert 500_000 < len(tail()) < 1_000_000
+
+    asyncio.run(go())
+
+
 PARENT = """
 import asyncio, signal, sys, time
 for name in ("SIGHUP", "SIGINT"):  # whoever runs the tests may have them ignored (nohup), and children inherit that

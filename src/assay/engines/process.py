@@ -12,7 +12,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import IO, Any
+from functools import partial
+from io import TextIOWrapper
+from typing import IO, Any, BinaryIO, cast
 
 import psutil
 from msgspec import DecodeError
@@ -23,6 +25,8 @@ from assay.engines.worker.model import Spec
 from assay.errors import EngineStartFailed, EngineStartKilled
 
 LOG_LINES = 200
+LOG_LINE = 4096
+"""Characters of a line that are kept as one; progress bars write none that ends."""
 GRACE_S = 5.0
 FROM_OUTSIDE = frozenset({-signal.SIGTERM, -signal.SIGINT} | ({-signal.SIGKILL} if sys.platform != "win32" else set()))
 """Exit codes of a process that others ended; what it does wrong itself ends in other signals."""
@@ -94,7 +98,7 @@ class WorkerProcess:
 
     @property
     def log_tail(self) -> str:
-        """The last lines that the worker wrote to stderr."""
+        """The last lines that the worker wrote to stderr, a long one in pieces."""
         return "\n".join(self._log)
 
     def _keep(self) -> None:
@@ -150,9 +154,9 @@ class WorkerProcess:
 
     def _read_log(self, stderr: IO[bytes] | None) -> None:
         if stderr:
-            with stderr:
-                for line in stderr:
-                    self._log.append(line.decode("utf-8", "replace").rstrip())
+            with TextIOWrapper(cast("BinaryIO", stderr), "utf-8", "replace", newline="\n") as text:
+                for line in iter(partial(text.readline, LOG_LINE), ""):
+                    self._log.append(line.rstrip())
 
     async def _abandon(self) -> None:
         await asyncio.to_thread(self._stop, 0.0)
