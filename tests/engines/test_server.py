@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -277,9 +278,39 @@ def test_errors_have_openai_bodies(with_script: RunScript) -> None:
         status, body = await client.post("/nowhere")
         assert (status, body["error"]["type"]) == (404, "invalid_request_error")
         for raw in (b"{", b"[]", b"\xff"):
-            async with client.session.post(client.endpoint.url + "/completions", data=raw) as response:
+            async with client.session.post(
+                client.endpoint.url + "/completions", data=raw, headers={"Content-Type": "application/json"}
+            ) as response:
                 assert response.status == 400
                 assert "message" in (await response.json())["error"]
+
+    with_script(use, pieces=pieces("x"))
+
+
+def test_requests_that_a_page_may_have_sent_are_refused(with_script: RunScript) -> None:
+    cases: list[tuple[dict[str, str], int, str | None]] = [
+        ({"Host": "evil.example"}, 403, "host_not_allowed"),
+        ({"Host": "127.0.0.1.evil.example:80"}, 403, "host_not_allowed"),
+        ({"Host": "192.168.1.2"}, 403, "host_not_allowed"),
+        ({"Origin": "https://evil.example"}, 403, "origin_not_allowed"),
+        ({"Origin": "null"}, 403, "origin_not_allowed"),
+        ({"Content-Type": "text/plain"}, 415, "unsupported_media_type"),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
+        ({"Content-Type": ""}, 415, "unsupported_media_type"),
+        ({"Content-Type": "application/json; charset=utf-8"}, 200, None),
+        ({"Host": "localhost"}, 200, None),
+        ({"Host": "[::1]:8080"}, 200, None),
+    ]
+
+    async def use(client: Any) -> None:
+        url, raw = client.endpoint.url, json.dumps({"model": client.endpoint.model, "prompt": "a"}).encode()
+        for headers, status, code in cases:
+            sent = {"Content-Type": "application/json", **headers}
+            async with client.session.post(url + "/completions", data=raw, headers=sent) as response:
+                body = await response.json()
+            assert (response.status, body.get("error", {}).get("code")) == (status, code), headers
+            async with client.session.get(url + "/models", headers=headers) as response:
+                assert response.status == (403 if status == 403 else 200), headers
 
     with_script(use, pieces=pieces("x"))
 

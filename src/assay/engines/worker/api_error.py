@@ -23,6 +23,16 @@ def bad_request(message: str, *, param: str | None = None, code: str | None = No
     return ApiError(400, message, kind="invalid_request_error", param=param, code=code)
 
 
+def forbidden(message: str, *, code: str) -> ApiError:
+    """A request from where none may come."""
+    return ApiError(403, message, kind="permission_error", code=code)
+
+
+def wrong_type(message: str) -> ApiError:
+    """A body of another type than JSON."""
+    return ApiError(415, message, kind="invalid_request_error", code="unsupported_media_type")
+
+
 def refused(error: Refused) -> ApiError:
     """A model's refusal as the client sees it."""
     return bad_request(error.message, param=error.param, code=error.code)
