@@ -158,7 +158,8 @@ async def ask(session: aiohttp.ClientSession, endpoint: Endpoint, prompt: tuple[
     options = {"include_usage": True, "continuous_usage_stats": True}
     body = {"model": endpoint.model, "prompt": prompt, "max_tokens": TOKENS, "temperature": 0, "stream": True}
     marks: list[tuple[int, float]] = []
-    async with session.post(f"{endpoint.url}/completions", json={**body, "stream_options": options}) as answer:
+    body = {**body, "stream_options": options}
+    async with session.post(f"{endpoint.url}/completions", json=body, headers=endpoint.headers) as answer:
         answer.raise_for_status()
         async for line in answer.content:
             now = time.perf_counter()

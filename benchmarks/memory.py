@@ -107,7 +107,7 @@ async def ask(endpoint: Endpoint, length: int, slot: int, most: int) -> None:
     body = {"model": endpoint.model, "prompt": prompt, "max_tokens": most, "temperature": 0, "stream": True}
     timeout = aiohttp.ClientTimeout(total=LIMIT_S)
     async with (
-        aiohttp.ClientSession(timeout=timeout) as session,
+        aiohttp.ClientSession(timeout=timeout, headers=endpoint.headers) as session,
         session.post(f"{endpoint.url}/completions", json=body) as answer,
     ):
         answer.raise_for_status()

@@ -67,7 +67,9 @@ def ask(endpoint: Endpoint, prompt: Prompt) -> str:
         "temperature": 0,
     }
     request = urllib.request.Request(  # noqa: S310 - the address is our own worker's
-        f"{endpoint.url}/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        f"{endpoint.url}/chat/completions",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json", **endpoint.headers},
     )
     with urllib.request.urlopen(request, timeout=120) as response:  # noqa: S310
         return str(json.load(response)["choices"][0]["message"]["content"] or "")

@@ -62,5 +62,6 @@ def pid_of(live: Live) -> int:
 async def answer(live: Live, **body: Any) -> dict[str, Any]:
     """A whole answer, from the worker itself."""
     body = {"model": live.endpoint.model, "prompt": "hi", "max_tokens": 4, **body}
-    async with aiohttp.ClientSession() as session, session.post(f"{live.endpoint.url}/completions", json=body) as got:
+    url, headers = f"{live.endpoint.url}/completions", live.headers
+    async with aiohttp.ClientSession(headers=headers) as session, session.post(url, json=body) as got:
         return dict(await got.json())

@@ -76,7 +76,7 @@ async def answered(on: Service, name: str) -> str:
 
 async def streamed(on: Service, name: str, seen: list[bytes]) -> str | None:
     """Stream an answer, in pieces into ``seen``; gives why its lease broke."""
-    async with on.lease(name, "bob") as lease, aiohttp.ClientSession() as session:
+    async with on.lease(name, "bob") as lease, aiohttp.ClientSession(headers=lease.live.headers) as session:
         body = {"model": lease.live.endpoint.model, "prompt": "hi", "stream": True}
         with contextlib.suppress(aiohttp.ClientError):
             async with session.post(f"{lease.live.endpoint.url}/completions", json=body) as response:

@@ -95,7 +95,7 @@ class Client:
 async def _live(engine: Engine, variant: Variant, options: EngineOptions) -> AsyncIterator[Client]:
     endpoint = await engine.start(variant, options)
     try:
-        async with aiohttp.ClientSession() as session:
+        async with aiohttp.ClientSession(headers=endpoint.headers) as session:
             yield Client(engine, endpoint, session)
     finally:
         await engine.stop(endpoint)
@@ -156,7 +156,7 @@ def kept() -> Callable[[Variant, EngineOptions], AbstractContextManager[Run]]:
 
         def run(use: Use) -> None:
             async def go() -> None:
-                async with aiohttp.ClientSession() as session:
+                async with aiohttp.ClientSession(headers=endpoint.headers) as session:
                     await use(Client(engine, endpoint, session))
 
             asyncio.run(go())

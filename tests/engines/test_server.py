@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
+import psutil
 import pytest
 
 from assay.types import PROMPT_TOKENS
@@ -311,6 +313,27 @@ def test_requests_that_a_page_may_have_sent_are_refused(with_script: RunScript) 
             assert (response.status, body.get("error", {}).get("code")) == (status, code), headers
             async with client.session.get(url + "/models", headers=headers) as response:
                 assert response.status == (403 if status == 403 else 200), headers
+
+    with_script(use, pieces=pieces("x"))
+
+
+def test_every_route_wants_the_workers_own_key(with_script: RunScript) -> None:
+    async def use(client: Any) -> None:
+        url, body = client.endpoint.url, {"model": client.endpoint.model, "prompt": "a"}
+        key = client.endpoint.headers["Authorization"].removeprefix("Bearer ")
+        assert key not in f"{client.endpoint!r} {psutil.Process(client.endpoint.pid).cmdline()}"
+        async with aiohttp.ClientSession() as stranger:
+            for given in (None, "Bearer ", "Bearer x", key, f"Bearer {key}x", "Bearer é"):
+                headers = {"Authorization": given} if given is not None else {}
+                for asked in (
+                    stranger.post(f"{url}/completions", json=body, headers=headers),
+                    stranger.get(f"{url}/models", headers=headers),
+                    stranger.get(f"{url.removesuffix('/v1')}/health", headers=headers),
+                ):
+                    async with asked as response:
+                        told = await response.json()
+                    assert (response.status, told["error"]["code"]) == (401, "invalid_api_key")
+        assert (await client.health())["requests"] == 0
 
     with_script(use, pieces=pieces("x"))
 

@@ -108,7 +108,9 @@ def prompt_tokens(variant: Variant, texts: list[str]) -> list[int]:
         for text in texts:
             body = {"model": endpoint.model, "messages": [{"role": "user", "content": text}], "max_tokens": 1}
             request = urllib.request.Request(
-                f"{endpoint.url}/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+                f"{endpoint.url}/chat/completions",
+                json.dumps(body).encode(),
+                {"Content-Type": "application/json", **endpoint.headers},
             )
             with urllib.request.urlopen(request, timeout=60) as response:
                 counts.append(json.load(response)["usage"]["prompt_tokens"])

@@ -85,7 +85,7 @@ class Workers:
             held.close()
             raise
         self._lives[endpoint.url] = _Life(offer, engine, endpoint, held)
-        return Live(endpoint=endpoint)
+        return Live(endpoint=endpoint, headers=endpoint.headers)
 
     async def stop(self, live: Live, grace_s: float) -> None:
         """End its process tree, by force after ``grace_s``; what it took is remembered where it answered requests."""
@@ -133,7 +133,8 @@ class Workers:
         }
         for path, fields in light.items():
             body = {"model": live.endpoint.model, **fields}
-            async with self._client.post(f"{live.endpoint.url}/{path}", json=body, timeout=timeout) as response:
+            url, headers = f"{live.endpoint.url}/{path}", live.headers
+            async with self._client.post(url, json=body, headers=headers, timeout=timeout) as response:
                 await response.read()
             if response.status != 400:
                 return
@@ -164,7 +165,8 @@ class Workers:
 
     async def _health(self, endpoint: Endpoint) -> _Health:
         """What it says of itself, nothing where that cannot be read; raise ``aiohttp.ClientError``."""
-        async with self._client.get(f"{endpoint.url.removesuffix('/v1')}/health", allow_redirects=False) as response:
+        url = f"{endpoint.url.removesuffix('/v1')}/health"
+        async with self._client.get(url, headers=endpoint.headers, allow_redirects=False) as response:
             body = await response.read()
         try:
             return msgspec.json.decode(body, type=_Health)

@@ -68,6 +68,7 @@ class WorkerEngine:
             load_ns=worker.load_ns,
             load_kind=kind,
             arguments=ready.get("arguments") or {},
+            headers=worker.spec.headers,
         )
 
     async def stop(self, endpoint: Endpoint) -> None:

@@ -56,9 +56,9 @@ async def _stamp_sent(
 class Client:
     """Asks one endpoint. Use as ``async with Client(endpoint, ...) as client``.
 
-    ``connections`` bounds how many are open at once; ``headers`` (the API key among them) are sent with every request
-    and appear in no sample: an echo of one in an error message is blotted out. ``tls`` says whom to trust, None: whom
-    the system does.
+    ``connections`` bounds how many are open at once; ``headers`` (the API key among them) and the endpoint's own are
+    sent with every request and appear in no sample: an echo of one in an error message is blotted out. ``tls`` says
+    whom to trust, None: whom the system does.
 
     Streams are asked for token counts in every chunk (``stream_options.continuous_usage_stats``), which makes the count
     of a coalesced first chunk exact. A server that answers 400 or 422 to that is asked for counts at the end only, then
@@ -77,7 +77,7 @@ class Client:
         self._url = f"{endpoint.url}/chat/completions"
         self._model = endpoint.model
         self._connections = connections
-        self._headers = dict(headers or {})
+        self._headers = {**(headers or {}), **endpoint.headers}
         self._tls: ssl.SSLContext | bool = tls or True
         self._counting = Counting.EVERY_CHUNK
         self._session: aiohttp.ClientSession

@@ -12,7 +12,7 @@ from assay.types import Endpoint
 
 
 class Live(Struct, frozen=True, kw_only=True):
-    """A model that is up. ``headers`` go with every request to it (an upstream's key) and are shown nowhere."""
+    """A model that is up. ``headers`` (an upstream's key, a worker's) go with every request to it, shown nowhere."""
 
     endpoint: Endpoint
     headers: Mapping[str, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -145,6 +146,11 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     load_kind: Literal["cold", "warm"] | None = None
     """Whether the variant's files were in memory then: hardly any of them, or nearly all."""
     arguments: dict[str, Any] = {}
+    headers: Mapping[str, str] = {}
+    """They go with every request to it (a worker's key), and are shown and written nowhere."""
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.url})"
 
 
 @runtime_checkable

@@ -23,6 +23,11 @@ def bad_request(message: str, *, param: str | None = None, code: str | None = No
     return ApiError(400, message, kind="invalid_request_error", param=param, code=code)
 
 
+def unauthorized(message: str) -> ApiError:
+    """A request without the key, or with a wrong one."""
+    return ApiError(401, message, kind="invalid_request_error", code="invalid_api_key")
+
+
 def forbidden(message: str, *, code: str) -> ApiError:
     """A request from where none may come."""
     return ApiError(403, message, kind="permission_error", code=code)

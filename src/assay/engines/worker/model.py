@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from secrets import token_urlsafe
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from assay.types import EngineOptions, Variant
 
@@ -57,6 +58,13 @@ class Spec(Struct, frozen=True, kw_only=True):
     """The model id that requests must name."""
     variant: Variant
     options: EngineOptions
+    key: str = field(default_factory=token_urlsafe)
+    """What every request must bring; it goes by stdin, so that no list of processes shows it."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What goes with every request to the worker."""
+        return {"Authorization": f"Bearer {self.key}"}
 
 
 class PromptInput(Struct, frozen=True, kw_only=True):

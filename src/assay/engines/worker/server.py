@@ -15,7 +15,7 @@ from assay.engines.worker import api_error
 from assay.engines.worker.api_error import ApiError
 from assay.engines.worker.choices import Choices, Counters, Delta
 from assay.engines.worker.embeddings import EmbeddingAsk, Vectors, check_lengths, read_embeddings, told_vectors
-from assay.engines.worker.gate import keep_pages_out
+from assay.engines.worker.gate import Gate
 from assay.engines.worker.model import Embedder, Feature, Generation, Model, PromptInput, Refused, Spec
 from assay.engines.worker.output import Output, plan_output, whole_calls
 from assay.engines.worker.protocol import Shapes
@@ -41,7 +41,7 @@ class Service:
 
     def application(self) -> web.Application:
         """The aiohttp application."""
-        app = web.Application(client_max_size=MAX_BODY, middlewares=[_errors, keep_pages_out])
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[_errors, Gate(self.spec).pass_through])
         app.router.add_get("/health", self.health)
         app.router.add_get("/v1/models", self.models)
         app.router.add_post("/v1/chat/completions", self.chat)
