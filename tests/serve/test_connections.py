@@ -5,6 +5,7 @@ import gzip
 import socket
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -127,6 +128,22 @@ def test_a_head_that_never_ends_is_answered_and_closed_and_others_are_served(loo
                 task.cancel()
             await asyncio.gather(*trickles, return_exceptions=True)
             await until(lambda: service.connections.open == 0)
+
+    run(go, loops)
+
+
+@LOOPS
+def test_a_client_that_leaves_at_the_end_of_its_time_leaves_the_clock_running(loops: Loops) -> None:
+    async def go() -> None:
+        async with gated(limits(read_s=0.3)) as service:
+            leaves = socket.create_connection(("127.0.0.1", service.port))
+            leaves.sendall(REQUEST[:-2])
+            await until(lambda: len(service.connections.heads) == 1)
+            time.sleep(0.4)  # noqa: ASYNC251 - the loop must find its time over in the very turn in which it leaves
+            asyncio.get_running_loop().call_soon(leaves.close)
+            await until(lambda: service.connections.open == 0)
+            async with connected(service, REQUEST[:-2]) as (reader, _):
+                assert (await read_answer(reader)).status == 408
 
     run(go, loops)
 
@@ -363,6 +380,29 @@ def test_a_reader_that_reads_nothing_is_cut_off(loops: Loops) -> None:
                 deaf.sendall(REQUEST)
                 await asyncio.wait_for(ended.wait(), 30)
                 await until(lambda: service.connections.open == 0)
+
+    run(go, loops)
+
+
+@LOOPS
+def test_a_reader_that_reads_all_the_time_gets_a_whole_answer_however_long_it_takes(loops: Loops) -> None:
+    whole = 256 * BLOCK
+
+    async def at_once(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=bytes(whole))
+
+    async def go() -> None:
+        async with gated(limits(write_s=1.0), routes={"/": at_once}) as service:
+            narrow = socket.socket()
+            narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BLOCK)
+            narrow.connect(("127.0.0.1", service.port))
+            reader, writer = await asyncio.open_connection(sock=narrow)
+            writer.write(REQUEST)
+            await reader.readuntil(b"\r\n\r\n")
+            for _ in range(64):
+                await reader.readexactly(whole // 64)
+                await asyncio.sleep(0.05)
+            writer.transport.abort()
 
     run(go, loops)
 

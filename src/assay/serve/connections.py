@@ -11,6 +11,7 @@ import math
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
 import msgspec
@@ -131,13 +132,19 @@ class Connections:
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
-        for connection in self.heads.due(now):
-            connection.part(TOO_SLOW)
-        for waiting in (self.readers, self.partings):
-            for connection in waiting.due(now):
+        try:
+            for connection in self.heads.due(now):
+                connection.part(TOO_SLOW)
+            for connection in self.readers.due(now):
+                if connection.has_read():
+                    self.readers.add(connection, now)
+                else:
+                    connection.cut()
+            for connection in self.partings.due(now):
                 connection.cut()
-        left = len(self.heads) + len(self.readers) + len(self.partings)
-        self._timer = loop.call_later(self._every, self._sweep, loop) if left else None
+        finally:
+            left = len(self.heads) + len(self.readers) + len(self.partings)
+            self._timer = loop.call_later(self._every, self._sweep, loop) if left else None
 
 
 class Connection(web.RequestHandler):
@@ -161,6 +168,7 @@ class Connection(web.RequestHandler):
         self._busy = False
         self._size = 0
         self._tail = b""
+        self._unsent = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take it in, or tell it that there are too many."""
@@ -186,12 +194,18 @@ class Connection(web.RequestHandler):
     def pause_writing(self) -> None:
         """The reader has fallen behind."""
         super().pause_writing()
+        self._unsent = self._waits_to_be_sent()
         self._connections.watch(self._connections.readers, self)
 
     def resume_writing(self) -> None:
         """The reader has caught up."""
         super().resume_writing()
         self._connections.readers.drop(self)
+
+    def has_read(self) -> bool:
+        """Whether the reader has taken some of the answer since this was asked last, or since it fell behind."""
+        before, self._unsent = self._unsent, self._waits_to_be_sent()
+        return self._unsent < before
 
     def begin(self) -> None:
         """A request's head is whole."""
@@ -214,8 +228,9 @@ class Connection(web.RequestHandler):
         if self._admitted:
             self.close()
         if len(connections.partings) < PARTING and wire.can_write_eof():
-            wire.write_eof()
             connections.watch(connections.partings, self)
+            with suppress(OSError):  # the client has just gone
+                wire.write_eof()
         else:
             wire.close()
 
@@ -240,6 +255,9 @@ class Connection(web.RequestHandler):
         response.headers["Server"] = "assay"
         response.force_close()
         return response
+
+    def _waits_to_be_sent(self) -> int:
+        return self._wire.get_write_buffer_size() if self._wire is not None else 0
 
     def _is_head_short(self, data: bytes) -> bool:
         if not self._size and data:

@@ -43,7 +43,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     read_s: float = 60.0
     """How long a request's head and body may take to arrive."""
     write_s: float = 60.0
-    """How long a reader may take to make room for more of its answer."""
+    """How long a reader may take nothing of its answer."""
     idle_s: float = 75.0
     """How long a connection without a request is kept."""
     connections: int = 4096
