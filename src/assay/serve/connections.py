@@ -10,7 +10,7 @@ import asyncio
 import math
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
@@ -33,8 +33,9 @@ PARTING = 64
 """Clients turned away that are waited for; further ones are cut off without that."""
 SWEEP_S = 1.0
 """How often it is looked who has run out of time; sooner where a limit is short."""
-HANDSHAKE_S = 20.0
 BACKLOG = 1024
+ACCEPT_AGAIN_S = 1.0
+"""How long none is taken in after the system could not take in one."""
 
 TOO_MANY = Refusal(
     status=503,
@@ -106,10 +107,18 @@ class Connections:
         return len(self._open)
 
     def admit(self, connection: Connection) -> bool:
-        """Count it in; False where there are as many as may be."""
-        if len(self._open) >= self.limits.connections:
+        """Count it in, where that was not done; False where there are as many as may be."""
+        if connection not in self._open and len(self._open) >= self.limits.connections:
             return False
         self._open.add(connection)
+        self.partings.drop(connection)
+        return True
+
+    def wait_for_parting(self, connection: Connection) -> bool:
+        """Give it time to read why it is turned away; False where as many have that as may."""
+        if len(self.partings) >= PARTING:
+            return False
+        self.watch(self.partings, connection)
         return True
 
     def forget(self, connection: Connection) -> None:
@@ -125,9 +134,9 @@ class Connections:
         if self._timer is None:
             self._timer = loop.call_later(self._every, self._sweep, loop)
 
-    def cut_partings(self) -> None:
-        """Wait no longer for clients that were turned away."""
-        for connection in self.partings.due(math.inf):
+    def cut_strangers(self) -> None:
+        """Wait no longer for clients that were turned away, or have not shaken hands."""
+        for connection in [*self.partings.due(math.inf), *(one for one in self._open if one.is_stranger)]:
             connection.cut()
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -163,12 +172,28 @@ class Connection(web.RequestHandler):
         )
         self._connections = connections
         self._wire: asyncio.Transport | None = None
+        self._handshake: asyncio.Task[object] | None = None
         self._admitted = False
         self._parted = False
         self._busy = False
         self._size = 0
         self._tail = b""
         self._unsent = 0
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether it has not shaken hands."""
+        return self._wire is None
+
+    def shake_hands(self, line: socket.socket, tls: ssl.SSLContext) -> None:
+        """Speak TLS on ``line``. It counts from now on; of those that are too many, a few get as far as to be told."""
+        if not self._connections.admit(self) and not self._connections.wait_for_parting(self):
+            line.close()
+            return
+        most_s = self._connections.limits.handshake_s
+        shaking = self._loop.connect_accepted_socket(lambda: self, line, ssl=tls, ssl_handshake_timeout=most_s)
+        self._handshake = self._loop.create_task(shaking)
+        self._handshake.add_done_callback(lambda task: self._has_shaken(task, line))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take it in, or tell it that there are too many."""
@@ -227,8 +252,7 @@ class Connection(web.RequestHandler):
         wire.write(_farewell(refusal))
         if self._admitted:
             self.close()
-        if len(connections.partings) < PARTING and wire.can_write_eof():
-            connections.watch(connections.partings, self)
+        if connections.wait_for_parting(self) and wire.can_write_eof():
             with suppress(OSError):  # the client has just gone
                 wire.write_eof()
         else:
@@ -238,6 +262,8 @@ class Connection(web.RequestHandler):
         """Close at once."""
         if self._wire is not None:
             self._wire.abort()
+        elif self._handshake is not None:
+            self._handshake.cancel()
 
     def handle_error(
         self,
@@ -255,6 +281,14 @@ class Connection(web.RequestHandler):
         response.headers["Server"] = "assay"
         response.force_close()
         return response
+
+    def _has_shaken(self, handshake: asyncio.Task[object], line: socket.socket) -> None:
+        self._handshake = None
+        if not handshake.cancelled():
+            handshake.exception()  # whatever it was, the client did not come in
+        if self._wire is None:
+            self._connections.forget(self)
+            line.close()
 
     def _waits_to_be_sent(self) -> int:
         return self._wire.get_write_buffer_size() if self._wire is not None else 0
@@ -288,6 +322,7 @@ class Site(web.BaseSite):
         super().__init__(runner, ssl_context=tls, backlog=BACKLOG)
         self._connections = connections
         self._listening = listening
+        self._accepting: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -301,18 +336,40 @@ class Site(web.BaseSite):
         loop, server = asyncio.get_running_loop(), self._runner.server
         if server is None:
             raise RuntimeError("the runner has been cleaned up")
-        self._server = await loop.create_server(
-            lambda: Connection(server, self._connections, loop),
-            sock=self._listening,
-            ssl=self._ssl_context,
-            backlog=self._backlog,
-            ssl_handshake_timeout=HANDSHAKE_S if self._ssl_context else None,
-        )
+
+        def connection() -> Connection:
+            return Connection(server, self._connections, loop)
+
+        if self._ssl_context is None:
+            self._server = await loop.create_server(connection, sock=self._listening, backlog=self._backlog)
+        else:
+            self._listening.setblocking(False)
+            self._listening.listen(self._backlog)
+            self._accepting = loop.create_task(self._accept(connection, self._ssl_context))
 
     async def stop(self) -> None:
         """Take no more connections; those that are open are the runner's to close."""
         await super().stop()
-        self._connections.cut_partings()
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.wait([self._accepting])
+            self._listening.close()
+        self._connections.cut_strangers()
+
+    async def _accept(self, connection: Callable[[], Connection], tls: ssl.SSLContext) -> None:
+        """As the loop's own servers do, but so that a connection is counted before it has shaken hands."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                line, _ = await loop.sock_accept(self._listening)
+            except ConnectionError:
+                pass
+            except OSError as error:
+                loop.call_exception_handler({"message": "no connection can be taken in", "exception": error})
+                await asyncio.sleep(ACCEPT_AGAIN_S)
+            else:
+                connection().shake_hands(line, tls)
+            await asyncio.sleep(0)  # a flood of them must not keep the loop to itself
 
 
 def runner(app: web.Application, limits: Limits) -> web.AppRunner:

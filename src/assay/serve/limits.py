@@ -46,4 +46,6 @@ class Limits(Struct, frozen=True, kw_only=True):
     """How long a reader may take nothing of its answer."""
     idle_s: float = 75.0
     """How long a connection without a request is kept."""
+    handshake_s: float = 10.0
+    """How long TLS may take until the first head can come."""
     connections: int = 4096
