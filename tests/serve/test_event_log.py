@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.serve.event_log import EventLog, follow, numbered, tail
+from tests.waiting import until
 
 
 def test_a_line_has_its_time_its_event_and_its_facts(tmp_path: Path) -> None:
@@ -103,15 +104,15 @@ def test_lines_are_followed_into_the_next_file(tmp_path: Path) -> None:
 
     listener = threading.Thread(target=listen)
     listener.start()
-    until = time.monotonic() + 20
+    end = time.monotonic() + 20
     while not heard:
-        assert time.monotonic() < until
+        assert time.monotonic() < end
         log.say("begin")
         time.sleep(0.01)
     for n in range(20):
         log.say(f"event-{n}")
         while listener.is_alive() and f"event-{n}" not in heard:
-            assert time.monotonic() < until
+            assert time.monotonic() < end
             time.sleep(0.001)
     listener.join(timeout=20)
     log.close()
@@ -180,3 +181,38 @@ def test_nothing_is_missed_between_the_last_lines_and_the_next(tmp_path: Path) -
     heard = [first, *itertools.islice(following, 4)]
     following.close()
     assert [line.split()[1] for line in heard] == [f"event-{n}" for n in range(3, 8)]
+
+
+def test_what_is_told_in_the_middle_of_a_line_comes_after_it(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    def echo(line: str) -> None:
+        if not heard:
+            log.say("inner")  # as the collector does where it finds an error that nobody asked for
+        heard.append(line)
+
+    log = EventLog(tmp_path / "service.log", echo=echo)
+    telling = threading.Thread(target=log.say, args=("outer",), daemon=True)
+    telling.start()
+    until(lambda: not telling.is_alive())
+    log.close()
+    assert [line.split()[1] for line in heard] == ["outer", "inner"]
+    assert tail(tmp_path / "service.log", 5) == heard
+
+
+def test_lines_of_many_threads_are_all_there_in_one_order(tmp_path: Path) -> None:
+    heard: list[str] = []
+    log = EventLog(tmp_path / "service.log", echo=heard.append)
+
+    def tell(who: int) -> None:
+        for n in range(200):
+            log.say("event", who=who, n=n)
+
+    threads = [threading.Thread(target=tell, args=(who,)) for who in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.close()
+    assert len(heard) == 800
+    assert tail(tmp_path / "service.log", 1000) == heard

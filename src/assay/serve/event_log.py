@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,8 @@ _CHUNK = 1 << 16
 
 
 class EventLog:
-    """Writes events to ``path``; a full file becomes ``path.1``, that one ``path.2``. ``echo`` hears each line too.
+    """Writes events to ``path``; a full file becomes ``path.1``, that one ``path.2``. ``echo`` hears each line too, in
+    their order, one at a time; it must not wait for anybody.
 
     Where nothing can be written (a full disk), events are dropped and counted, and the service goes on.
     """
@@ -29,6 +31,7 @@ class EventLog:
         self._echo = echo
         self._most = most
         self._file: IO[bytes] | None = None
+        self._waiting: deque[str] = deque()
         self._lock = threading.Lock()
 
     def say(self, event: str, **facts: object) -> None:
@@ -36,17 +39,15 @@ class EventLog:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         told = " ".join(f"{name}={_shown(value)}" for name, value in facts.items() if value is not None)
         line = f"{now} {_plain(event)} {told}".rstrip()
-        with self._lock:
-            if self._echo is not None:
-                try:
-                    self._echo(line)
-                except (OSError, ValueError):  # the terminal or the pipe is gone
-                    self._echo = None
+        self._waiting.append(line)
+        # Who writes already writes this line too, and nobody waits: in the middle of a line the collector may tell of
+        # an error that nobody asked for, in the very thread that writes.
+        while self._waiting and self._lock.acquire(blocking=False):
             try:
-                self._write(line.encode("utf-8", "replace") + b"\n")
-            except OSError:
-                self.dropped += 1
-                self.close()
+                while self._waiting:
+                    self._tell(self._waiting.popleft())
+            finally:
+                self._lock.release()
 
     def close(self) -> None:
         """Close the file; the next event opens it again."""
@@ -54,6 +55,18 @@ class EventLog:
             with contextlib.suppress(OSError):
                 self._file.close()
             self._file = None
+
+    def _tell(self, line: str) -> None:
+        if self._echo is not None:
+            try:
+                self._echo(line)
+            except (OSError, ValueError):  # the terminal or the pipe is gone
+                self._echo = None
+        try:
+            self._write(line.encode("utf-8", "replace") + b"\n")
+        except OSError:
+            self.dropped += 1
+            self.close()
 
     def _write(self, line: bytes) -> None:
         file = self._file or self._open()
