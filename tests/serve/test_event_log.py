@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -15,6 +17,23 @@ from hypothesis import strategies as st
 
 from assay.serve.event_log import EventLog, follow, numbered, tail
 from tests.waiting import until
+
+FILLED_UP = """
+import signal, sys
+from pathlib import Path
+from resource import RLIM_INFINITY, RLIMIT_FSIZE, setrlimit
+from assay.serve.event_log import EventLog
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path = Path(sys.argv[1])
+log = EventLog(path)
+log.say("one")
+setrlimit(RLIMIT_FSIZE, (path.stat().st_size + 60, RLIM_INFINITY))
+log.say("two", text="y" * 200)
+setrlimit(RLIMIT_FSIZE, (RLIM_INFINITY, RLIM_INFINITY))
+log.say("three")
+assert log.dropped == 1
+"""
 
 
 def test_a_line_has_its_time_its_event_and_its_facts(tmp_path: Path) -> None:
@@ -151,6 +170,30 @@ def test_where_nothing_can_be_written_the_service_goes_on(tmp_path: Path) -> Non
     log.close()
     assert log.dropped == 1
     assert tail(folder / "service.log", 5)[0].endswith("kept")
+
+
+def test_a_line_that_was_cut_off_is_not_glued_to_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    path.write_bytes(b"first\nhalf a li")  # as a full disk or a kill leaves it
+    log = EventLog(path)
+    log.say("next")
+    log.close()
+    log.say("last")
+    log.close()
+    first, half, fresh, last = path.read_text(encoding="utf-8").splitlines()
+    assert (first, half) == ("first", "half a li")
+    assert fresh.endswith("Z next")
+    assert last.endswith("Z last")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process has a limit on its files")
+def test_a_disk_that_fills_up_in_a_line_leaves_the_others_whole(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    subprocess.run([sys.executable, "-c", FILLED_UP, str(path)], check=True, timeout=60)
+    first, half, last = tail(path, 5)
+    assert first.endswith("Z one")
+    assert "Z two text=yyy" in half
+    assert last.endswith("Z three")
 
 
 def test_a_terminal_that_is_gone_is_left_alone(tmp_path: Path) -> None:

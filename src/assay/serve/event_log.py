@@ -78,10 +78,15 @@ class EventLog:
         file.flush()
 
     def _open(self) -> IO[bytes]:
-        self._file = open(  # noqa: SIM115 - it stays open between events
-            self._path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)
+        """Ready for a fresh line: what a full disk or the end of the process cut off becomes a line of its own."""
+        file = self._file = open(  # noqa: SIM115 - it stays open between events
+            self._path, "a+b", opener=lambda name, flags: os.open(name, flags, 0o600)
         )
-        return self._file
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        return file
 
     def _turn(self) -> None:
         """Make room for a fresh file: each becomes the next older, and the oldest goes."""
