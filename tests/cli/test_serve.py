@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from assay.app.service_client import ServiceClient
+from assay.serve.event_log import tail
 from assay.serve.place import Place, ServiceState
 from tests.cli.conftest import Command
 from tests.waiting import until
@@ -161,6 +163,31 @@ def test_an_output_that_is_closed_does_not_change_how_it_ends(tmp_path: Path) ->
         until(lambda: Place(home).look().kind == "running" or process.poll() is not None)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0
+
+
+def test_a_reader_who_does_not_read_holds_it_up_no_more_than_a_moment(tmp_path: Path) -> None:
+    home = tmp_path / "served"
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x")
+    os.set_blocking(writing, True)
+    command = [sys.executable, "-m", "assay", "serve", "--home", str(home), "--port", "0"]
+    nowhere = subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=writing) as process:
+        os.close(writing)
+        try:
+            until(lambda: Place(home).look().kind == "running" or process.poll() is not None)
+            state = Place(home).look().state
+            assert state is not None
+            assert ServiceClient(state).healthy(timeout_s=30)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
+            os.close(reading)
+    assert tail(Place(home).log, 1)[0].endswith("stopped drained=yes")
 
 
 def test_a_terminal_that_is_closed_ends_it(tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ def host(
 ) -> bool:
     """Serve until told to stop; whether every answer under way ended by itself.
 
-    ``echo`` hears the lines of the log. SIGINT and SIGTERM drain, a second one ends at once; SIGHUP reloads.
+    ``echo`` hears the lines of the log and must not wait for a reader. SIGINT and SIGTERM drain, a second one ends at
+    once; SIGHUP reloads.
 
     Raises:
         ServiceRunning: one serves this home. PortTaken: another program has the port. BadInput: host or TLS files.

@@ -7,11 +7,13 @@ answers under way and stops; a second one stops at once.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 
 from assay import app
 from assay.cli import drop, output
 from assay.cli import service_flags as flags
+from assay.cli.echo import Echo
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
         except OSError:  # who started it may have closed the terminal: the service need not tell
             drop(sys.stdout)
 
-    drained = app.serve(options, echo=_echo, on_ready=ready)
+    with contextlib.closing(Echo(sys.stderr)) as echo:
+        drained = app.serve(options, echo=echo, on_ready=ready)
     return 0 if drained else 130
 
 
@@ -47,10 +50,3 @@ def _how(state: app.ServiceState, models: tuple[str, ...]) -> list[str]:
     lines.append(f"ask: curl {state.address}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'")
     lines.append("stop: Ctrl-C")
     return lines
-
-
-def _echo(line: str) -> None:
-    try:
-        print(line, file=sys.stderr, flush=True)
-    except OSError:
-        drop(sys.stderr)
