@@ -3,89 +3,30 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
-import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from contextlib import AsyncExitStack
 
 import pytest
-import trustme
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.serve import Limits
 from assay.serve.connections import Waiting
-from assay.serve.gate import Gate
-from assay.serve.hosts import hosts_of
-from assay.serve.keys import KeyFile
 from assay.serve.open_files import SPARE, make_room
-from assay.serve.tls import tls_context
-from tests.serve.opened import Opened, opened, read_answer, until
-
-REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-NEVER = 3600.0
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
-
-
-def limits(**changed: float) -> Limits:
-    """Times that end no test, but for those in ``changed``."""
-    never = dict.fromkeys(["read_s", "write_s", "idle_s", "handshake_s"], NEVER)
-    return Limits(**{**never, "drain_s": 1.0, **changed})  # type: ignore[arg-type]
-
-
-@asynccontextmanager
-async def gated(bounds: Limits, **more: object) -> AsyncIterator[Opened]:
-    gate = Gate(hosts=hosts_of("127.0.0.1", own=[], allowed=[]), keys=KeyFile(Path("/nowhere/keys.json")))
-    async with opened(gate, bounds, **more) as service:  # type: ignore[arg-type]
-        yield service
-
-
-@asynccontextmanager
-async def connected(
-    service: Opened, sent: bytes = b"", tls: ssl.SSLContext | None = None
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", service.port, ssl=tls)
-    try:
-        writer.write(sent)
-        yield reader, writer
-    finally:
-        writer.transport.abort()
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-async def is_closed(reader: asyncio.StreamReader) -> bool:
-    """Waits for the end of what the service sends, whichever way it comes."""
-    try:
-        async with asyncio.timeout(30):
-            while await reader.read(1 << 16):
-                pass
-    except ConnectionError:
-        pass
-    return True
-
-
-def run(go: Callable[[], Awaitable[None]], loops: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
-    with asyncio.Runner(loop_factory=loops) as runner:
-        runner.run(go())  # type: ignore[arg-type]
-
-
-def both() -> list[object]:
-    """The loops that a service may run on."""
-    if sys.platform == "win32":
-        return [None]
-    import uvloop
-
-    return [pytest.param(None, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]
-
-
-LOOPS = pytest.mark.parametrize("loops", both())
-Loops = Callable[[], asyncio.AbstractEventLoop] | None
+from tests.serve.connecting import (
+    LINUX,
+    LOOPS,
+    REQUEST,
+    Loops,
+    connected,
+    gated,
+    is_closed,
+    limits,
+    open_files,
+    run,
+)
+from tests.serve.opened import read_answer, until
 
 
 @LINUX
@@ -432,81 +373,6 @@ def test_a_reader_that_is_slow_and_then_idle_is_not_cut_off() -> None:
             assert (await read_answer(reader)).status == 200
 
     run(go)
-
-
-def tls_ends(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context, and that of a client who trusts it."""
-    authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
-    both_in_one = folder / "both.pem"
-    both_in_one.write_bytes(issued.private_key_and_cert_chain_pem.bytes())
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    return tls_context(both_in_one, None), trusting
-
-
-@LINUX
-@LOOPS
-def test_those_that_never_shake_hands_are_bounded_like_any_other(tmp_path: Path, loops: Loops) -> None:
-    own, trusting = tls_ends(tmp_path)
-
-    async def visit(service: Opened) -> None:
-        async with connected(service, REQUEST, trusting) as (reader, _):
-            assert (await read_answer(reader)).status == 200
-        await until(lambda: service.connections.open == 0)
-
-    async def go() -> None:
-        async with gated(limits(connections=10), tls=own) as service:
-            await visit(service)
-            before = open_files()
-            async with AsyncExitStack() as stack:
-                silent = [await stack.enter_async_context(connected(service)) for _ in range(200)]
-                await until(lambda: service.connections.open == 10)
-                await until(lambda: sum(reader.at_eof() or bool(reader.exception()) for reader, _ in silent) >= 126)
-            await until(lambda: service.connections.open == 0)
-            await until(lambda: open_files() <= before)
-            await visit(service)
-
-    run(go, loops)
-
-
-@LOOPS
-def test_a_handshake_that_takes_too_long_is_ended_and_so_is_one_at_the_end(tmp_path: Path, loops: Loops) -> None:
-    own, _ = tls_ends(tmp_path)
-
-    async def go() -> None:
-        async with gated(limits(handshake_s=0.2), tls=own) as service, connected(service) as (silent, _):
-            assert await is_closed(silent)
-            await until(lambda: service.connections.open == 0)
-        async with AsyncExitStack() as stack:
-            async with gated(limits(), tls=own) as service:
-                silent, _ = await stack.enter_async_context(connected(service))
-                await until(lambda: service.connections.open == 1)
-            assert await is_closed(silent)
-            await until(lambda: service.connections.open == 0)
-
-    run(go, loops)
-
-
-@LOOPS
-def test_over_tls_the_bounds_are_the_same(tmp_path: Path, loops: Loops) -> None:
-    own, trusting = tls_ends(tmp_path)
-
-    async def go() -> None:
-        bounds = limits(connections=1, read_s=0.3)
-        async with (
-            gated(bounds, tls=own) as service,
-            connected(service, REQUEST, trusting) as (reader, writer),
-        ):
-            assert (await read_answer(reader)).status == 200
-            async with connected(service, b"", trusting) as (second, _):
-                assert (await read_answer(second)).status == 503
-                assert await is_closed(second)
-            writer.write(REQUEST[:9])
-            assert (await read_answer(reader)).status == 408
-            assert await is_closed(reader)
-
-    run(go, loops)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["add", "drop", "due"]), st.integers(0, 5), st.integers(0, 4)), max_size=60))
