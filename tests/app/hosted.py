@@ -54,6 +54,7 @@ class Nothing:
             except ValueError:
                 logging.getLogger("library").exception("it went wrong with %s", "my secret prompt")
                 logging.getLogger("assay.serve.door").exception("request %s", "req-7")
+            asyncio.get_running_loop().call_exception_handler({"message": "it was lost", "of": "my secret prompt"})
 
     async def drain(self) -> bool:
         self.at("drain")

@@ -268,6 +268,7 @@ def test_a_librarys_warning_is_in_the_log_without_what_it_quotes(tmp_path: Path)
     (line,) = [event for event in events(tmp_path) if "it went wrong" in event]
     assert "error=ValueError" in line
     assert any('told="request req-7"' in event for event in events(tmp_path))
+    assert any('told="it was lost"' in event for event in events(tmp_path))
     assert "secret" not in "".join(events(tmp_path))
 
 

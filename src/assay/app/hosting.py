@@ -227,8 +227,8 @@ class _Hosted:
 
 
 class _Warnings(logging.Handler):
-    """What is warned of, in the log. Of an error only its kind and place, of a library's words only their pattern: the
-    rest may quote a prompt. Ours quote none.
+    """What is warned of, in the log. Of an error only its kind and place, of a library's words only the first line of
+    their pattern: the rest may quote a prompt. Ours quote none.
     """
 
     def __init__(self, log: EventLog) -> None:
@@ -241,7 +241,7 @@ class _Warnings(logging.Handler):
             kind = record.exc_info[0].__name__
             frames = traceback.extract_tb(record.exc_info[2])
             at = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None
-        told = record.getMessage() if record.name.startswith("assay.") else str(record.msg)
+        told = record.getMessage() if record.name.startswith("assay.") else str(record.msg).partition("\n")[0]
         self._log.say("warning", by=record.name, told=told[:200], error=kind, at=at)
 
 
