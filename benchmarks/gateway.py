@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import aiohttp
 import random_model
-from served import Served
+from served import KNOWN, Served
 from streams import ask, together
 from taken import Taken
 
@@ -69,7 +69,7 @@ async def compare(served: Served, model: str, rounds: int) -> list[Round]:
     """So many quiet rounds, and at most as many others."""
     sides = Sides(served.worker(), f"{served.address}/v1")
     made: list[Round] = []
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=KNOWN) as session:
         for side in sides:
             await together(session, side, model, [PROMPT.format(i) for i in range(TOGETHER)], TOKENS)
         while sum(one.quiet for one in made) < rounds and sum(not one.quiet for one in made) < rounds:
@@ -117,7 +117,7 @@ def main() -> int:
         entries = [{"alias": name, "path": str(path)} for name, path in made.items()]
         (home / "models.json").write_text(json.dumps(entries))
         for alias in ("notes-4m", *made):
-            with Served(home, "--parallel", str(TOGETHER)) as served:
+            with Served(home, "--parallel", str(TOGETHER), key_known=True) as served:
                 loaded = served.post("/assay/load", {"model": alias})
                 rounds = measure.run(compare(served, loaded["id"], args.rounds))
             quiet, others = [one for one in rounds if one.quiet], [one for one in rounds if not one.quiet]

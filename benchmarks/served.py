@@ -20,6 +20,15 @@ import psutil
 from assay.catalog import bundled_folder
 
 READY_S = 60.0
+KEY = "known-to-the-benchmark"
+KNOWN = {"Authorization": f"Bearer {KEY}"}
+"""What opens the workers of a service whose ``key_known`` is set; by themselves they have keys that nobody is told."""
+WITH_KEY = f"""
+import secrets, sys
+secrets.token_urlsafe = lambda *_: {KEY!r}
+from assay.cli import main
+sys.exit(main())
+"""
 TOOLS, EMBEDDER = "tooled", "embedder"
 TEMPLATE = (
     "{% if tools %}<|im_start|>system\nTools: {{ tools | tojson }}\n"
@@ -37,9 +46,10 @@ class Broken(Exception):
 class Served:
     """``assay serve`` on a free port; use it as a context. ``address`` is its root, ``pid`` its process."""
 
-    def __init__(self, home: Path, *words: str) -> None:
+    def __init__(self, home: Path, *words: str, key_known: bool = False) -> None:
         self._home = home
         self._words = words
+        self._program = ["-c", WITH_KEY] if key_known else ["-m", "assay"]
         self._log = home / "benchmark.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.address = ""
@@ -55,7 +65,8 @@ class Served:
         """Start it and wait until it answers; gives the seconds that took."""
         began = time.monotonic()
         self._home.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "assay", "serve", *self._words, "--port", str(port), "--home", str(self._home)]
+        where = ["--port", str(port), "--home", str(self._home)]
+        command = [sys.executable, *self._program, "serve", *self._words, *where]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, "-o", "json"], stdout=subprocess.PIPE, stderr=log, cwd=self._home
@@ -94,10 +105,11 @@ class Served:
             return []
 
     def worker(self) -> str:
-        """The base URL of its one worker, to ask it directly."""
+        """The base URL of its one worker, to ask it directly, with ``KNOWN``."""
         open_ = [one for child in self.children() for one in child.net_connections("tcp")]
         for port in (one.laddr.port for one in open_ if one.status == psutil.CONN_LISTEN):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+            asked = urllib.request.Request(f"http://127.0.0.1:{port}/health", headers=KNOWN)
+            with urllib.request.urlopen(asked, timeout=10) as answer:
                 if "generated_tokens" in json.load(answer):
                     return f"http://127.0.0.1:{port}/v1"
         raise RuntimeError("the service has no worker")
