@@ -129,7 +129,7 @@ class Api:
         return as_json({"unloaded": await self._service.unload(body.model_of(asked), force=bool(force))})
 
     async def _asked(self, request: web.Request, known: set[str]) -> dict[str, Any]:
-        limits = structs.replace(self._limits, body=min(self._limits.body, body.LARGE))
+        limits = structs.replace(self._limits, body=min(self._limits.body, body.SMALL))
         asked = body.decode(await body.read(request, limits))
         unknown = sorted(set(asked) - known)
         if unknown:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 
 from assay.serve.api_error import refused
@@ -14,15 +12,11 @@ HELD: web.RequestKey[int] = web.RequestKey("held", int)
 
 
 class Bodies:
-    """``most`` bytes at once. What a request ``take``s is held until it is ``release``d.
-
-    ``turn`` is for reading a large one: what that takes beside its bytes is taken once.
-    """
+    """``most`` bytes at once. What a request ``take``s is held until it is ``release``d."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.held = 0
-        self.turn = asyncio.Lock()
 
     def take(self, request: web.BaseRequest, size: int) -> None:
         """Hold so many bytes more; raise ``Refused`` (503) where others hold too many."""

@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from msgspec import Raw, Struct
 
 from assay.serve.api_error import answer, refused
-from assay.serve.bodies import BODIES, Bodies
+from assay.serve.bodies import BODIES
 from assay.serve.limits import Limits
 from assay.serve.refusal import INVALID, Refusal
 
@@ -24,8 +24,9 @@ MOST_DEPTH = 200
 MOST_PARTS = 100_000
 """Arrays, objects and names of fields in a body: each costs its reader far more than its few bytes."""
 MOST_INTEGER = 2**63
-LARGE = 64 << 10
-"""Bytes of a body that is read beside the event loop, as it would hold it up."""
+SMALL = 64 << 10
+"""Bytes of a body that asks something of the service itself."""
+_PIECE = 64 << 10
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _KEY = re.compile(rb"[ \t\r\n]*+(" + _STRING + rb")[ \t\r\n]*+:[ \t\r\n]*+")
 _NEXT = re.compile(rb"[ \t\r\n]*+([,}])")
@@ -104,14 +105,6 @@ async def _gather(request: web.Request, limits: Limits) -> bytes:
 def decode(raw: bytes) -> dict[str, Any]:
     """What the JSON object in ``raw`` says, its arrays and objects empty; raise ``Refused`` as ``parse`` does."""
     return {name: _value(raw, *span) for name, span in _spans(raw).items()}
-
-
-async def parsed(raw: bytes, bodies: Bodies) -> Body:
-    """As ``parse``; large ones one at a time, and beside the event loop."""
-    if len(raw) < LARGE:
-        return parse(raw)
-    async with bodies.turn:
-        return await asyncio.to_thread(parse, raw)
 
 
 def parse(raw: bytes) -> Body:
@@ -208,8 +201,8 @@ def _marks(raw: bytes) -> bytes:
     plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
     marks: list[bytes] = []
     inside = 0
-    for at in range(0, len(plain), LARGE):
-        parts = plain[at : at + LARGE].split(b'"')
+    for at in range(0, len(plain), _PIECE):
+        parts = plain[at : at + _PIECE].split(b'"')
         marks.append(b"".join(parts[inside::2]).translate(None, _NO_MARKS))
         inside ^= (len(parts) - 1) & 1
     return b"".join(marks)

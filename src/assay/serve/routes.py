@@ -12,7 +12,6 @@ from msgspec import structs
 
 from assay.serve import body
 from assay.serve.api_error import refused
-from assay.serve.bodies import BODIES
 from assay.serve.body import expect
 from assay.serve.gate import CLIENT
 from assay.serve.lease import Lease
@@ -50,7 +49,7 @@ class OpenAi:
         """Whatever is posted: the model that the body names answers it."""
         wait_s = _seconds(request, TIMEOUT, self._limits.wait_s)
         ttl = _seconds(request, TTL, MOST_TTL_S)
-        asked = await body.parsed(await body.read(request, self._limits), request.app[BODIES])
+        asked = body.parse(await body.read(request, self._limits))
         if self._overhear:
             self._overhear(request[TALLY].id, "prompt", heard(asked.raw))
         path = request.path.removeprefix("/v1")
