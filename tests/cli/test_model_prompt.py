@@ -15,7 +15,7 @@ from tests.cli.conftest import Shell
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a shell opens streams like this on Unix")
 
-TOLD = b"beside --prompt, standard input is read where it is a whole file"
+TOLD = b"assay: beside --prompt, what is piped in is not read"
 
 
 class Asked(BaseHTTPRequestHandler):

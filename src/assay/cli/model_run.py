@@ -113,7 +113,7 @@ def _beside(prompt: str) -> str:
     if whole:
         return "\n\n".join(filter(None, (prompt, _piped())))
     if stat.S_ISREG(kind) or stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
-        print("beside --prompt, standard input is read where it is a whole file: < FILE", file=sys.stderr)
+        print("assay: beside --prompt, what is piped in is not read; a whole file is: < FILE", file=sys.stderr)
     return prompt
 
 
