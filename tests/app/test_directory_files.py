@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,21 +18,23 @@ from assay.catalog import bundled_folder
 from assay.disk import stamp_of
 from assay.errors import AssayError, BadInput, UnknownModel
 from assay.serve import Offer
-from assay.types import Variant
 from tests.app.routes import REMOTE, route
+
+
+def directory_of(here: Here, file: Path, given: bool, *, clock: Callable[[], float]) -> tuple[str, Directory]:
+    """A directory with ``file`` and its name: by its path where it is ``given``, else in the list of the home."""
+    if given:
+        (name,), own = given_variants([str(file)], here)
+        return name, Directory(here, given=own, clock=clock)
+    (here.settings.home / "models.json").write_text(json.dumps([{"alias": "mine", "path": str(file)}]))
+    return "mine", Directory(Here(here.settings), clock=clock)
 
 
 @pytest.mark.parametrize("given", [False, True])
 def test_a_file_that_is_written_anew_is_another_offer_of_the_same_name(here: Here, tmp_path: Path, given: bool) -> None:
     file, now = tmp_path / "mine-q8_0.gguf", 0.0
     shutil.copy(bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf", file)
-    name, own = "mine", list[Variant]()
-    if given:
-        (name,), own = given_variants([str(file)], here)
-    else:
-        (here.settings.home / "models.json").write_text(json.dumps([{"alias": name, "path": str(file)}]))
-        here = Here(here.settings)
-    served = Directory(here, given=own, clock=lambda: now)
+    name, served = directory_of(here, file, given, clock=lambda: now)
 
     def offer() -> Offer:
         nonlocal now
@@ -56,13 +59,7 @@ def test_a_file_that_is_broken_for_a_while_is_served_again_when_it_is_whole(
     file, now = tmp_path / "mine-q8_0.gguf", 0.0
     whole = (bundled_folder() / "notes-0.5m" / "notes-0.5m-q8_0.gguf").read_bytes()
     file.write_bytes(whole)
-    name, own = "mine", list[Variant]()
-    if given:
-        (name,), own = given_variants([str(file)], here)
-    else:
-        (here.settings.home / "models.json").write_text(json.dumps([{"alias": name, "path": str(file)}]))
-        here = Here(here.settings)
-    served = Directory(here, given=own, clock=lambda: now)
+    name, served = directory_of(here, file, given, clock=lambda: now)
     first = asyncio.run(served.route(name)).offers[0]
     for content, problem in ((whole[:1000], "cut off"), (None, "")):
         if content is None:

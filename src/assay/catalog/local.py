@@ -54,11 +54,10 @@ def variants_at(path: Path, alias: str | None = None) -> list[Variant]:
 def looked_at(path: Path) -> dict[Path, Stamp | None]:
     """The files and folders that decide what ``variants_at`` finds at ``path``, there or not, each as it is now."""
     folder = path.parent if shard_of(path.stem) else path
-    seen = {place: stamp_of(place) for place in (path, folder)}
-    seen |= {place: stamp_of(place) for place in _read_in(folder)}
-    for version in [place for place in seen if VERSION.fullmatch(place.name)]:
-        seen |= {place: stamp_of(place) for place in _read_in(version)}
-    return seen
+    places = [path, folder, *_read_in(folder)]
+    versions = [place for place in places if VERSION.fullmatch(place.name)]
+    places += [file for version in versions for file in _read_in(version)]
+    return {place: stamp_of(place) for place in places}
 
 
 def _read_in(folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from assay.disk import write_whole
+from assay.disk import Stamp, write_whole
 from assay.errors import BadInput
 from assay.serve.hosts import KeyRule
 from assay.serve.place import FOLDER, PRIVATE, lock_at_once
@@ -235,7 +235,7 @@ class KeyFile:
         self._path = path
         self._clock = clock
         self._next = float("-inf")
-        self._mark: tuple[int, int, int] | None = None
+        self._mark: Stamp | None = None
         self._ring = Ring()
 
     def ring(self) -> Ring:
@@ -248,8 +248,7 @@ class KeyFile:
 
     def _look(self) -> None:
         try:
-            stat = self._path.stat()
-            mark = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            mark = Stamp.of(self._path.stat())
         except FileNotFoundError:
             # Keys that are gone let nobody in; they do not take the lock off the door.
             self._mark, self._ring = None, Ring(seen=self._ring.seen)

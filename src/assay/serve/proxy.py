@@ -54,24 +54,18 @@ class Proxy:
     def __init__(self, limits: Limits, clock: Callable[[], float], overhear: Overhear | None) -> None:
         self._clock = clock
         self._overhear = overhear
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        """To upstreams (True), and to workers."""
         self._limits = limits
 
     async def over(self, _app: web.Application) -> AsyncIterator[None]:
         """Open; at the end, close every connection to a model."""
         trace = aiohttp.TraceConfig()
         trace.on_connection_reuseconn.append(_note_kept)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=30),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            headers={"User-Agent": "assay", "Accept-Encoding": "identity"},
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
-            read_bufsize=1 << 16,
-            trace_configs=[trace],
-        )
+        self._sessions = {True: _session(trace), False: _session()}
         yield
-        await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
     async def forward(self, request: web.Request, lease: Lease, path: str, body: Body) -> web.StreamResponse:
         """Post ``body`` to ``path`` of the endpoint; gives the answer: a stream that was sent, or one still to be sent.
@@ -101,11 +95,12 @@ class Proxy:
 
     async def _post(self, lease: Lease, path: str, body: Body, id_: str) -> aiohttp.ClientResponse:
         endpoint = lease.live.endpoint
-        if self._session is None:
+        session = self._sessions.get(lease.offer.remote)
+        if session is None:
             raise RuntimeError("the application does not run")
         kept = asyncio.Event()
 
-        async def post(session: aiohttp.ClientSession) -> aiohttp.ClientResponse:
+        async def post() -> aiohttp.ClientResponse:
             return await session.post(
                 URL(endpoint.url + path, encoded=True),
                 data=body.named(endpoint.model),
@@ -115,12 +110,24 @@ class Proxy:
             )
 
         try:
-            return await post(self._session)
+            return await post()
         except aiohttp.ServerDisconnectedError:
             # A server may close a kept connection just as it is used again; from a new one it has read the request.
             if not (lease.offer.remote and kept.is_set()):
                 raise
-            return await post(self._session)
+            return await post()
+
+
+def _session(*traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=30),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        headers={"User-Agent": "assay", "Accept-Encoding": "identity"},
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+        read_bufsize=1 << 16,
+        trace_configs=[*traces],
+    )
 
 
 async def _note_kept(_session: aiohttp.ClientSession, context: SimpleNamespace, _told: object) -> None:

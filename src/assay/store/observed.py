@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from assay.disk import Stamp, stamp_of
 from assay.errors import StoreError
 from assay.types import Observation
 
@@ -23,7 +24,7 @@ class Observations:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._state: tuple[int, int] | None = None
+        self._state: Stamp | None = None
         self._recent: dict[Key, deque[Observation]] = {}
 
     def remember(self, observation: Observation) -> None:
@@ -55,13 +56,11 @@ class Observations:
         return max(recent, key=lambda seen: seen.peak, default=None)
 
     def _read_again_where_it_changed(self) -> None:
-        try:
-            state = self._path.stat()
-        except OSError:
+        state = stamp_of(self._path)
+        if state is None:
             self._state, self._recent = None, {}
-            return
-        if self._state != (state.st_size, state.st_mtime_ns):
-            self._state, self._recent = (state.st_size, state.st_mtime_ns), {}
+        elif self._state != state:
+            self._state, self._recent = state, {}
             for seen in self._lines():
                 self._recent.setdefault(seen.key, deque(maxlen=RECENT)).append(seen)
 
