@@ -183,4 +183,6 @@ def _shown(value: object) -> str:
 
 def _plain(text: str) -> str:
     """Text that stays on its line and moves no cursor."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

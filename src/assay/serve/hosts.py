@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
@@ -106,6 +107,7 @@ def hosts_of(host: str, *, own: Iterable[str], allowed: Iterable[str]) -> Hosts:
     return Hosts(loopback=False, names=frozenset(names - {""}))
 
 
+@lru_cache(maxsize=256)
 def parse_authority(text: str) -> Authority:
     """``name``, ``name:port``, ``127.0.0.1:80`` or ``[::1]:80``; ``ValueError`` for anything else."""
     if text.startswith("["):
@@ -214,6 +216,7 @@ def _origin(text: str) -> str | None:
     return f"{match['scheme']}://{name}" + (f":{port}" if port is not None else "")
 
 
+@lru_cache(maxsize=256)
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(text)

@@ -16,7 +16,8 @@ class Lease:
     """What a request was granted. ``waited`` and ``loading`` are seconds, as in ``Grant``.
 
     ``problem`` says why the model cannot answer the request any more: its process has ended, it was stuck and killed,
-    it was taken down by force, the service stops. ``broken`` is set with it; a stream is then to end with an error.
+    it was taken down by force, the service stops. ``broken`` is set with it and ``on_broken`` called: a stream is then
+    to end with an error.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Lease:
         """Why other offers of the name were passed over, in the order in which they were tried."""
         self.problem: str | None = None
         self.broken = asyncio.Event()
+        self.on_broken: Callable[[], None] | None = None
         self._suspect = suspect
 
     @property
@@ -59,3 +61,5 @@ class Lease:
         if self.problem is None:
             self.problem = problem
             self.broken.set()
+            if self.on_broken is not None:
+                self.on_broken()

@@ -79,9 +79,7 @@ class Proxy:
         upstream: aiohttp.ClientResponse | None = None
         try:
             async with _while_unbroken(lease):
-                # A worker is looked after by its watch; of an upstream nothing else is known.
-                async with asyncio.timeout(self._limits.wait_s if lease.offer.remote else None):
-                    upstream = await self._post(lease, path, body, tally.id)
+                upstream = await self._post(lease, path, body, tally.id)
                 return await exchange.answer(upstream)
         except Gone:
             raise
@@ -94,11 +92,10 @@ class Proxy:
                 self._overhear(tally.id, "answer", text)
 
     async def _post(self, lease: Lease, path: str, body: Body, id_: str) -> aiohttp.ClientResponse:
-        endpoint = lease.live.endpoint
         session = self._sessions.get(lease.offer.remote)
         if session is None:
             raise RuntimeError("the application does not run")
-        kept = asyncio.Event()
+        endpoint, kept = lease.live.endpoint, asyncio.Event()
 
         async def post() -> aiohttp.ClientResponse:
             return await session.post(
@@ -109,13 +106,17 @@ class Proxy:
                 trace_request_ctx=kept,
             )
 
-        try:
+        if not lease.offer.remote:
             return await post()
-        except aiohttp.ServerDisconnectedError:
-            # A server may close a kept connection just as it is used again; from a new one it has read the request.
-            if not (lease.offer.remote and kept.is_set()):
-                raise
-            return await post()
+        # A worker is looked after by its watch; of an upstream nothing else is known.
+        async with asyncio.timeout(self._limits.wait_s):
+            try:
+                return await post()
+            except aiohttp.ServerDisconnectedError:
+                # A server may close a kept connection just as it is used again; from a new one it has read the request.
+                if not kept.is_set():
+                    raise
+                return await post()
 
 
 def _session(*traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
@@ -275,15 +276,16 @@ async def _while_unbroken(lease: Lease) -> AsyncIterator[None]:
     """What awaits inside gets ``TimeoutError`` when the model is gone, also where its connection would stay open."""
     async with asyncio.timeout(None) as timeout:
 
-        async def watch() -> None:
-            await lease.broken.wait()
+        def end() -> None:
             timeout.reschedule(asyncio.get_running_loop().time())
 
-        watching = asyncio.get_running_loop().create_task(watch())
+        lease.on_broken = end
+        if lease.problem is not None:
+            end()
         try:
             yield
         finally:
-            watching.cancel()
+            lease.on_broken = None
 
 
 async def _write(response: web.StreamResponse, data: bytes) -> None:
@@ -308,6 +310,8 @@ def told(lease: Lease) -> dict[str, str]:
 
 
 def _header(value: str) -> str:
+    if value.isascii() and value.isprintable():
+        return value
     return "".join(c if " " <= c <= "~" else " " if c.isspace() else "?" for c in value)
 
 

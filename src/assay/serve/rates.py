@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -42,7 +43,11 @@ def client_address(peer: object) -> str:
 
     ``peer`` is what a transport calls ``peername``; ``"local"`` for what has no address.
     """
-    text = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+    return _counted_as(str(peer[0])) if isinstance(peer, tuple) and peer else "local"
+
+
+@lru_cache(maxsize=1024)
+def _counted_as(text: str) -> str:
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
