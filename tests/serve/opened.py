@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -84,8 +85,9 @@ async def opened(
     *,
     tls: ssl.SSLContext | None = None,
     routes: dict[str, Handler] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Opened]:
-    """An application with ``who`` at every path, and ``routes`` before that."""
+    """An application with ``who`` at every path, and ``routes`` before that. ``clock`` is that of its connections."""
     limits = limits or Limits(drain_s=1)
     app = web.Application(middlewares=[answers])
     if gate is not None:
@@ -93,7 +95,7 @@ async def opened(
     for path, handler in (routes or {}).items():
         app.router.add_route("*", path, handler)
     app.router.add_route("*", "/{path:.*}", who)
-    connections = Connections(limits)
+    connections = Connections(limits, clock)
     async with listened(app, limits, connections, tls) as port:
         yield Opened(port, connections)
 

@@ -326,25 +326,48 @@ def test_a_reader_that_reads_nothing_is_cut_off(loops: Loops) -> None:
     run(go, loops)
 
 
-@LOOPS
-def test_a_reader_that_reads_all_the_time_gets_a_whole_answer_however_long_it_takes(loops: Loops) -> None:
-    whole = 256 * BLOCK
+MUCH = 96 << 20
+"""Bytes of an answer."""
+STEP = 8 << 20
+"""Bytes that a reader takes at once: more than the system holds for it, so that the service has to send some."""
 
+
+class Clock:
+    """Time that passes where a test says so; the service looks at it every hundredth of a second."""
+
+    LIMITS = limits(write_s=100.0, read_s=0.04)
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def forward(self, seconds: float) -> None:
+        self.now += seconds
+        await asyncio.sleep(0.05)
+
+
+@LOOPS
+def test_a_reader_that_reads_now_and_then_gets_a_whole_answer_and_one_that_stops_is_cut_off(loops: Loops) -> None:
     async def at_once(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=bytes(whole))
+        return web.Response(body=bytes(MUCH))
 
     async def go() -> None:
-        async with gated(limits(write_s=1.0), routes={"/": at_once}) as service:
-            narrow = socket.socket()
-            narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BLOCK)
-            narrow.connect(("127.0.0.1", service.port))
-            reader, writer = await asyncio.open_connection(sock=narrow)
+        clock = Clock()
+        async with (
+            gated(Clock.LIMITS, routes={"/": at_once}, clock=clock) as service,
+            connected(service, REQUEST) as (reader, writer),
+        ):
+            await reader.readuntil(b"\r\n\r\n")
+            for _ in range(MUCH // STEP):
+                await clock.forward(90)
+                await reader.readexactly(STEP)
             writer.write(REQUEST)
             await reader.readuntil(b"\r\n\r\n")
-            for _ in range(64):
-                await reader.readexactly(whole // 64)
-                await asyncio.sleep(0.05)
-            writer.transport.abort()
+            await clock.forward(101)  # in which the system took some of it
+            await clock.forward(101)
+            await until(lambda: service.connections.open == 0)
 
     run(go, loops)
 
@@ -352,23 +375,24 @@ def test_a_reader_that_reads_all_the_time_gets_a_whole_answer_however_long_it_ta
 def test_a_reader_that_is_slow_and_then_idle_is_not_cut_off() -> None:
     async def much(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
-        response.content_length = 480 * BLOCK
+        response.content_length = MUCH
         await response.prepare(request)
-        for _ in range(480):
+        for _ in range(MUCH // BLOCK):
             await response.write(b"x" * BLOCK)
         return response
 
     async def go() -> None:
+        clock = Clock()
         async with (
-            gated(limits(write_s=2.0), routes={"/much": much}) as service,
+            gated(Clock.LIMITS, routes={"/much": much}, clock=clock) as service,
             connected(service, REQUEST.replace(b"/ ", b"/much ", 1)) as (reader, writer),
         ):
             # In all it takes longer than a reader may read nothing, and so does the pause after it.
             await reader.readuntil(b"\r\n\r\n")
-            for _ in range(24):
-                await reader.readexactly(20 * BLOCK)
-                await asyncio.sleep(0.1)
-            await asyncio.sleep(3)
+            for _ in range(MUCH // STEP):
+                await clock.forward(90)
+                await reader.readexactly(STEP)
+            await clock.forward(500)
             writer.write(REQUEST)
             assert (await read_answer(reader)).status == 200
 

@@ -10,6 +10,7 @@ import asyncio
 import math
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Generic, TypeVar, cast
@@ -92,8 +93,9 @@ class Waiting(Generic[T]):
 class Connections:
     """Every connection of a service, and the clock that ends what takes too long."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
+        self._clock = clock
         self.heads: Waiting[Connection] = Waiting(limits.read_s)
         self.readers: Waiting[Connection] = Waiting(limits.write_s)
         self.partings: Waiting[Connection] = Waiting(PARTING_S)
@@ -130,7 +132,7 @@ class Connections:
     def watch(self, waiting: Waiting[Connection], connection: Connection) -> None:
         """Let it wait there, and see to it that somebody looks."""
         loop = asyncio.get_running_loop()
-        waiting.add(connection, loop.time())
+        waiting.add(connection, self._clock())
         if self._timer is None:
             self._timer = loop.call_later(self._every, self._sweep, loop)
 
@@ -140,7 +142,7 @@ class Connections:
             connection.cut()
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
+        now = self._clock()
         try:
             for connection in self.heads.due(now):
                 connection.part(TOO_SLOW)
