@@ -89,7 +89,8 @@ def built(hf: Path, work: Path) -> Variant:
     if not folder.exists():
         making = work / "unfinished-builder"
         command = [sys.executable, "-m", BUILDER, "-i", str(hf), "-o", str(making), "-p", "int4", "-e", "cpu"]
-        subprocess.run([*command, "-c", str(work / "builder-cache")], check=True, env={**os.environ, **OFFLINE})
+        command += ["-c", str(work / "builder-cache")]
+        subprocess.run(command, check=True, stdout=sys.stderr, env={**os.environ, **OFFLINE})
         making.rename(folder)
     return structs.replace(variants_at(folder, NAME)[0], id=f"{NAME}:{SAME}")
 
