@@ -15,7 +15,7 @@ from tests.cli.conftest import Shell
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a shell opens streams like this on Unix")
 
-TOLD = b"assay: beside --prompt, what is piped in is not read"
+TOLD = b"assay: --prompt is asked without standard input"
 
 
 class Asked(BaseHTTPRequestHandler):
@@ -47,7 +47,9 @@ def model() -> Iterator[str]:
         ("> file; assay model run $MODEL --prompt whole < file", ["whole"], False),
         ("assay model run $MODEL --prompt whole < /dev/null", ["whole"], False),
         ("assay model run $MODEL --prompt whole <&-", ["whole"], False),
-        ("echo 'a text' | assay model run $MODEL --prompt 'Sum up:'", ["Sum up:"], True),
+        ("echo 'a text' | assay model run $MODEL --prompt 'Sum up:'", ["Sum up:\n\na text"], False),
+        ("(sleep 1; echo one; sleep 1; echo two) | assay model run $MODEL --prompt All:", ["All:\n\none\ntwo"], False),
+        (": | assay model run $MODEL --prompt whole", ["whole"], False),
         ("mkfifo open; exec 3<>open; assay model run $MODEL --prompt whole <&3", ["whole"], True),
         (
             "printf 'one\ntwo\n' > list; while read -r line; do assay model run $MODEL --prompt $line; done < list",
@@ -56,7 +58,7 @@ def model() -> Iterator[str]:
         ),
     ],
 )
-def test_a_whole_file_follows_the_prompt_and_nothing_else_is_read(
+def test_what_is_piped_in_follows_the_prompt_and_what_may_never_come_is_left_alone(
     shell: Shell, model: str, line: str, questions: list[str], told: bool
 ) -> None:
     done = shell(line, MODEL=model)

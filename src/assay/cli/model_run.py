@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import select
 import stat
 import sys
 
@@ -21,6 +22,8 @@ ONCE = (
     "token", "ttl", "retain",
 )  # fmt: skip
 CHAT = tuple(name for name in ONCE if name not in {"system", "timeout_s"})
+SILENT_S = 3.0
+"""How long a pipe beside a prompt may be silent."""
 
 
 def run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +32,7 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prompt",
         metavar="TEXT",
-        help="what to ask once, before the text of < FILE; without it, standard input is read, or a chat begins",
+        help="what to ask once, before what is piped in; without it, standard input is read, or a chat begins",
     )
     parser.add_argument("--system", metavar="TEXT", help="the system message")
     parser.add_argument(
@@ -99,22 +102,32 @@ def unload(args: argparse.Namespace) -> int:
 
 
 def _beside(prompt: str) -> str:
-    """``prompt``, an empty line and the file on standard input.
+    """``prompt``, an empty line and what is on standard input.
 
-    A pipe is not read: whoever holds its other end may never write. Nor is the rest of a file that another has begun to
-    read, as a loop of the shell does.
+    Who holds the other end of a pipe may never write: one that stays silent is left alone. So is the rest of a file
+    that another has begun to read, as a loop of the shell does.
     """
     try:
         descriptor = sys.stdin.fileno()
         kind = os.fstat(descriptor).st_mode
-        whole = stat.S_ISREG(kind) and os.lseek(descriptor, 0, os.SEEK_CUR) == 0
+        if stat.S_ISREG(kind):
+            given = os.lseek(descriptor, 0, os.SEEK_CUR) == 0
+        elif stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
+            given = _comes(descriptor)
+        else:
+            return prompt
     except (AttributeError, OSError, ValueError):  # there is none
         return prompt
-    if whole:
+    if given:
         return "\n\n".join(filter(None, (prompt, _piped())))
-    if stat.S_ISREG(kind) or stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
-        print("assay: beside --prompt, what is piped in is not read; a whole file is: < FILE", file=sys.stderr)
+    why = "another program reads it" if stat.S_ISREG(kind) else f"nothing came for {SILENT_S:g} s"
+    print(f"assay: --prompt is asked without standard input: {why}; < /dev/null gives none", file=sys.stderr)
     return prompt
+
+
+def _comes(descriptor: int) -> bool:
+    """Whether something comes, or the end, before it was silent for too long; Windows cannot tell of pipes."""
+    return sys.platform == "win32" or bool(select.select([descriptor], [], [], SILENT_S)[0])
 
 
 def _piped() -> str:
