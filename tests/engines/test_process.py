@@ -66,6 +66,24 @@ def test_an_endpoint_says_what_it_is(with_script: RunScript) -> None:
     with_script(use, pieces=[])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the allocator of other systems has other settings")
+@pytest.mark.parametrize("own", [None, "1000000"])
+def test_a_worker_gives_large_pieces_of_memory_back_unless_the_user_has_it_otherwise(
+    with_script: RunScript, monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    name = "MALLOC_TRIM_THRESHOLD_"
+    monkeypatch.delenv(name, raising=False)
+    if own is not None:
+        monkeypatch.setenv(name, own)
+
+    async def use(client: Any) -> None:
+        environment = psutil.Process(client.endpoint.pid).environ()
+        assert environment["MALLOC_MMAP_THRESHOLD_"] == str(4 << 20)
+        assert environment[name] == (own or str(4 << 20))
+
+    with_script(use, pieces=[])
+
+
 def test_stop_ends_the_process_and_may_be_repeated(scripted: Variant) -> None:
     async def go() -> None:
         engine = engines.load("scripted")

@@ -30,6 +30,10 @@ LOG_LINE = 4096
 GRACE_S = 5.0
 FROM_OUTSIDE = frozenset({-signal.SIGTERM, -signal.SIGINT} | ({-signal.SIGKILL} if sys.platform != "win32" else set()))
 """Exit codes of a process that others ended; what it does wrong itself ends in other signals."""
+ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(4 << 20)}
+"""Has glibc give large pieces back to the system at once. By itself it keeps more the larger what it was asked for was,
+so that some large requests at once would leave a worker larger for good. What the user has set stays.
+"""
 COMMAND = (sys.executable, "-P", "-m", "assay.engines.worker")
 """``-P`` keeps the folder of the moment off the import path: a stray ``types.py`` there must break nothing."""
 
@@ -127,7 +131,10 @@ class WorkerProcess:
         self._on_settled()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        self._process = process = spawn(self._command, encode(self.spec), stderr=subprocess.PIPE)
+        environment = {**ENVIRONMENT, **os.environ}
+        self._process = process = spawn(
+            self._command, encode(self.spec), stderr=subprocess.PIPE, environment=environment
+        )
         self._spawned.set()
         return process
 
