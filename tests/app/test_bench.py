@@ -69,6 +69,14 @@ def test_a_bench_measures_scores_and_can_be_chosen_from(tmp_path: Path) -> None:
     assert len(run.to_pandas("scores")) == len(run.data.scores)
 
 
+def test_a_figure_that_nobody_has_is_a_column_of_a_frame_all_the_same(tmp_path: Path) -> None:
+    run = assay.bench("notes-0.5m", prompts=PROMPTS, rounds=1, max_tokens=1, home=tmp_path / "home")
+    assert all("decode_tps" not in summary.figures for summary in run.summaries)
+    frame = run.to_pandas()
+    assert frame["decode_tps"].isna().all()
+    assert (frame["e2e_p50"] > 0).all()
+
+
 def test_reports_come_in_the_form_that_the_suffix_asks_for(tmp_path: Path) -> None:
     run = assay.bench("notes-0.5m", prompts=PROMPTS, rounds=1, max_tokens=4, home=tmp_path / "home")
     html = run.report(tmp_path / "deep" / "report.html").read_text()

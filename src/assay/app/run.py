@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -101,6 +102,8 @@ class Run:
     def to_pandas(self, what: Literal["summary", "samples", "scores"] = "summary") -> pd.DataFrame:
         """A data frame: a row a candidate and concurrency with a column a figure, or a row a sample, or a score.
 
+        A figure that is not known is NaN; its column is there all the same.
+
         Raises:
             MissingExtra: pandas is not installed.
         """
@@ -121,6 +124,7 @@ class Run:
                 "status": summary.status,
                 "requests": summary.requests,
                 "failures": summary.failures,
+                **dict.fromkeys(decide.FIGURES, math.nan),
                 **{name: figure.value for name, figure in summary.figures.items()},
             }
             for summary in self.summaries
