@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assay import engines
@@ -58,6 +58,7 @@ def test_every_token_is_told_once_at_the_character_it_begins_in(text: str, data:
         assert entry.offset == len(before.decode("utf-8", "ignore"))
 
 
+@example([b"\xed", b"\xa0", b"\x00"])
 @given(st.lists(st.binary(min_size=1, max_size=3) | st.text("aé漢🙂", min_size=1, max_size=2).map(str.encode)))
 def test_places_are_right_among_bytes_that_are_no_text(parts: list[bytes]) -> None:
     trail = TokenTrail(tells_end=True)

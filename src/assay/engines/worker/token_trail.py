@@ -71,9 +71,14 @@ class TokenTrail:
         return tuple(entry for entry in tokens if self._tells_end or not entry.token.ends)
 
     def _place(self, data: bytes) -> int:
-        """Where ``data`` begins: within the character that is unfinished, or after it where that stays so."""
+        """Where ``data`` begins: within the character that is unfinished, or after what that becomes where it stays so.
+
+        The decoder also waits for more after half of a surrogate, which then becomes two characters.
+        """
         unfinished = self._decoder.getstate()[0]
-        return self._decoded + (bool(unfinished) and not _goes_on(unfinished, data))
+        if not unfinished or _goes_on(unfinished, data):
+            return self._decoded
+        return self._decoded + len(unfinished.decode(errors="replace"))
 
 
 def _goes_on(unfinished: bytes, data: bytes) -> bool:
